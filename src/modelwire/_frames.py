@@ -1,0 +1,144 @@
+"""Bytes to frames: server-sent events and newline-delimited JSON.
+
+Both framers take bytes cut anywhere and give the complete frames. They hold no more than one unfinished frame, and
+refuse one that grows beyond a bound.
+"""
+
+from __future__ import annotations
+
+from modelwire.errors import ProtocolError
+
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes in one frame: a generated image or a long document in base64 fits, a runaway server does not."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def _too_large(bound: int) -> ProtocolError:
+    return ProtocolError(f"one frame of the stream is larger than {bound} bytes; the server does not end its frames")
+
+
+class SseFramer:
+    """`data` of server-sent events, by the algorithm of https://html.spec.whatwg.org/multipage/server-sent-events.html.
+
+    Event names, ids and comments are skipped: every dialect here repeats its event's name inside the data. Lines may
+    end in LF, CR or CRLF, also mixed. An event that no empty line ends is discarded, as the standard says; what the
+    decoder makes of that is its own matter. `stray` is the last line that is no field of an event: some servers
+    write a bare JSON error into the stream.
+    """
+
+    __slots__ = ("_bound", "_cr", "_data", "_first", "_parts", "_size", "stray")
+
+    def __init__(self, bound: int = MAX_FRAME) -> None:
+        self._bound = bound
+        self._data: list[bytes] = []
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._cr = False
+        self._first: bytes | None = b""
+        self.stray: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of the events that `chunk` completes.
+
+        Raises `ProtocolError` for an event that is too large.
+        """
+        if self._first is not None:
+            chunk = self._skip_bom(chunk)
+        if self._cr or b"\r" in chunk:
+            chunk = self._lf_only(chunk)
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if not lines:
+            self._keep(rest)
+            return []
+        if self._parts:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts = []
+        self._size = 0
+        events: list[bytes] = []
+        data = self._data
+        for line in lines:
+            if line[:6] == b"data: ":
+                data.append(line[6:])
+            elif not line:
+                if data:
+                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+                    data = []
+            elif line[:5] == b"data:":
+                data.append(line[5:])
+            elif line == b"data":
+                data.append(b"")
+            elif line[:1] in b'{}[] \t"':
+                self._note_stray(line)
+        self._data = data
+        self._size = sum(map(len, data)) if data else 0
+        self._keep(rest)
+        return events
+
+    def rest(self) -> bytes:
+        """What no line end has completed: the last line of a body that is no event stream."""
+        return b"".join(self._parts)
+
+    def _keep(self, rest: bytes) -> None:
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+        if self._size > self._bound:
+            raise _too_large(self._bound)
+
+    def _note_stray(self, line: bytes) -> None:
+        self.stray.append(line)
+        if sum(map(len, self.stray)) > self._bound:
+            raise _too_large(self._bound)
+
+    def _skip_bom(self, chunk: bytes) -> bytes:
+        head = (self._first or b"") + chunk
+        if len(head) < len(_BOM) and _BOM.startswith(head):
+            self._first = head
+            return b""
+        self._first = None
+        return head.removeprefix(_BOM)
+
+    def _lf_only(self, chunk: bytes) -> bytes:
+        if self._cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._cr = False
+        if chunk.endswith(b"\r"):
+            self._cr = True
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+class NdjsonFramer:
+    """Lines of newline-delimited JSON; empty lines are skipped."""
+
+    __slots__ = ("_bound", "_parts", "_size")
+
+    def __init__(self, bound: int = MAX_FRAME) -> None:
+        self._bound = bound
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that `chunk` completes.
+
+        Raises `ProtocolError` for a line that is too long.
+        """
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if lines and self._parts:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts = []
+            self._size = 0
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+            if self._size > self._bound:
+                raise _too_large(self._bound)
+        return [line for line in lines if line.strip()]
+
+    def close(self) -> list[bytes]:
+        """The last line, which need not end in a line end."""
+        rest = b"".join(self._parts)
+        self._parts = []
+        return [rest] if rest.strip() else []

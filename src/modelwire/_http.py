@@ -1,0 +1,125 @@
+"""What HTTP headers and error bodies say, in numbers. Pure; knows no provider."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from modelwire.protocols import HttpFacts
+from modelwire.types import RateLimit, RateLimitWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+EXCERPT = 500
+"""Bytes of an answer that an error message quotes."""
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes of an answer that an error keeps."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def text(headers: Mapping[bytes, bytes], *names: bytes) -> str | None:
+    """The first of these headers that is there and not empty."""
+    for name in names:
+        value = headers.get(name)
+        if value:
+            return value.decode("latin-1").strip() or None
+    return None
+
+
+def number(value: str | None) -> float | None:
+    """A finite number that is not negative; `None` for anything else."""
+    try:
+        parsed = float(value) if value is not None else -1.0
+    except ValueError:
+        return None
+    return parsed if 0 <= parsed < float("inf") else None
+
+
+def duration(value: str | None) -> float | None:
+    """Seconds of a Go-style duration such as `6m0s` or `12ms`, or of a plain number; `None` for anything else."""
+    if value is None:
+        return None
+    seconds = number(value)
+    if seconds is not None:
+        return seconds
+    pieces = _DURATION.findall(value)
+    if not pieces or "".join(amount + unit for amount, unit in pieces) != value:
+        return None
+    return sum(float(amount) * _UNITS[unit] for amount, unit in pieces)
+
+
+def date(value: str | None) -> datetime | None:
+    """The time of an HTTP date (RFC 9110, 5.6.7); `None` for anything else."""
+    try:
+        return parsedate_to_datetime(value) if value else None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
+    """Seconds that the server asks to wait: `retry-after-ms`, else `retry-after` in seconds or as a date.
+
+    A date counts from the server's own `date` header, so that a wrong clock here does no harm; where there is none,
+    it cannot be used.
+    """
+    milliseconds = number(text(headers, b"retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = text(headers, b"retry-after")
+    seconds = number(value)
+    if seconds is not None:
+        return seconds
+    until, now = date(value), date(text(headers, b"date"))
+    if until is None or now is None or (until.tzinfo is None) != (now.tzinfo is None):
+        return None
+    return max(0.0, (until - now).total_seconds())
+
+
+def should_retry(headers: Mapping[bytes, bytes]) -> bool | None:
+    """The server's own advice, `x-should-retry`."""
+    return {"true": True, "false": False}.get(text(headers, b"x-should-retry") or "")
+
+
+def window(limit: str | None, remaining: str | None, reset: float | None) -> RateLimitWindow | None:
+    """One rate limit; `None` when nothing is known of it."""
+    most, left = number(limit), number(remaining)
+    if most is None and left is None and reset is None:
+        return None
+    return RateLimitWindow(
+        limit=None if most is None else int(most), remaining=None if left is None else int(left), reset=reset
+    )
+
+
+def x_ratelimit(headers: Mapping[bytes, bytes]) -> RateLimit | None:
+    """The widespread `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` headers."""
+    windows: dict[str, RateLimitWindow] = {}
+    for name in ("requests", "tokens"):
+        limit, remaining, reset = (
+            text(headers, f"x-ratelimit-{what}-{name}".encode()) for what in ("limit", "remaining", "reset")
+        )
+        found = window(limit, remaining, duration(reset))
+        if found:
+            windows[name] = found
+    return RateLimit(**windows) if windows else None
+
+
+def common_facts(headers: Mapping[bytes, bytes], *request_id: bytes) -> HttpFacts:
+    """What most servers' headers say; `request_id` are the names under which they send theirs."""
+    return HttpFacts(text(headers, *request_id), retry_after(headers), should_retry(headers), x_ratelimit(headers))
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body, for an error message."""
+    shown = body[:EXCERPT].decode("utf-8", "replace").strip()
+    return shown + (" ..." if len(body) > EXCERPT else "")
+
+
+def looks_like_html(body: bytes) -> bool:
+    """Whether an answer is a web page: the mark of a proxy, a login page or a wrong base URL."""
+    head = body[:256].lstrip().lower()
+    return head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))

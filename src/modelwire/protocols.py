@@ -1,0 +1,199 @@
+"""The narrow seams of modelwire: what a codec, a transport, a cache store and a clock must do, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+    from typing import Self
+
+    from modelwire.errors import ModelClientError
+    from modelwire.options import ModelInfo
+    from modelwire.types import ChatRequest, CreateResult, RateLimit, StreamEvent
+
+
+class HttpRequest(NamedTuple):
+    """One HTTP request, complete but for its credentials."""
+
+    url: str
+    """Absolute, with its query."""
+    headers: Sequence[tuple[bytes, bytes]]
+    """Names in lower case. Without `host` and `content-length`, which the transport adds."""
+    body: bytes
+    method: str = "POST"
+
+
+class HttpResponse(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[bytes, bytes]
+    """Names in lower case; of a repeated header, the last."""
+    body: bytes
+
+
+class HttpFacts(NamedTuple):
+    """What an answer's headers say about the call rather than the content."""
+
+    request_id: str | None = None
+    retry_after: float | None = None
+    """Seconds."""
+    should_retry: bool | None = None
+    """What the server itself advises; `None` when it does not."""
+    rate_limit: RateLimit | None = None
+
+
+class Timeouts(NamedTuple):
+    """Time limits in seconds; `None` is no limit."""
+
+    connect: float | None = 5.0
+    """For a free connection of the pool, and for making a new one."""
+    first_byte: float | None = 600.0
+    """From the sent request to the answer's headers."""
+    read: float | None = 600.0
+    """Between two pieces of the answer."""
+    write: float | None = 60.0
+    """Between two pieces of the request."""
+
+
+class StreamDecoder(Protocol):
+    """Bytes of one streamed answer to events. Pure: no I/O, no clock."""
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """The events that these bytes complete; the last of all is a `Finish`, after which nothing is fed.
+
+        Raises what `Codec.decode_error` gives for an error inside the stream, and `ProtocolError` for garbage.
+        """
+        ...
+
+    def close(self) -> list[StreamEvent]:
+        """The events that the end of the bytes completes; called once, unless a `Finish` came before.
+
+        Raises `StreamInterruptedError` when the answer is not complete.
+        """
+        ...
+
+
+class Codec(Protocol):
+    """Translates between modelwire's types and one wire format. Pure: no I/O, no clock."""
+
+    dialect: str
+    """Name of the wire format: the column of the option table that it reads."""
+    provider: str
+    """Name of the provider that answers, as `CreateResult.provider` has it."""
+    origin: str
+    """Key of `provider_data` that this codec reads and writes."""
+
+    def refused(self, request: ChatRequest, info: ModelInfo) -> Mapping[str, str]:
+        """Options among those of `request` that the API or the model lacks, each with the reason for the user."""
+        ...
+
+    def encode(self, request: ChatRequest, info: ModelInfo) -> HttpRequest:
+        """The HTTP request, streamed or not as `request.stream` says.
+
+        Raises `BadRequestError` for what cannot be said in this format.
+        """
+        ...
+
+    def decode(self, body: bytes) -> CreateResult:
+        """A whole answer.
+
+        Raises what `decode_error` gives for an error inside a 200 answer, and `ProtocolError` for garbage.
+        """
+        ...
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder for one streamed answer."""
+        ...
+
+    def is_stream(self, content_type: bytes) -> bool:
+        """Whether an answer of this media type is a stream of this format, and not one whole answer."""
+        ...
+
+    def facts(self, headers: Mapping[bytes, bytes]) -> HttpFacts:
+        """What the answer's headers say."""
+        ...
+
+    def decode_error(self, response: HttpResponse) -> ModelClientError:
+        """The error that an answer with a status of 300 or more stands for."""
+        ...
+
+    def decode_request(self, body: bytes) -> ChatRequest:
+        """A request body of this format, as another client would send it.
+
+        Raises `BadRequestError` when it is none.
+        """
+        ...
+
+
+class HttpStream(Protocol):
+    """A streamed answer: its head, and its body as it arrives."""
+
+    status: int
+    headers: Mapping[bytes, bytes]
+
+    def __aiter__(self) -> Self: ...
+
+    def __anext__(self) -> Awaitable[bytes]:
+        """The next piece of the body, decompressed.
+
+        Raises `ConnectionFailedError` when the body breaks off, and `ModelTimeoutError`.
+        """
+        ...
+
+    async def read(self) -> bytes:
+        """The rest of the body; then the connection is free again."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connection back, whatever was read; repeatable, and safe under cancellation."""
+        ...
+
+    def abandon(self) -> None:
+        """The same for a stream that nobody will close: no event loop is touched; the transport closes it later."""
+        ...
+
+
+class Transport(Protocol):
+    """Moves bytes. No exception of an HTTP library leaves it.
+
+    Both verbs raise `ConnectionFailedError`, `ModelTimeoutError`, and `ProtocolError` for an answer that is not HTTP
+    or larger than the transport's bound.
+    """
+
+    async def send(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        """Send a request and read the whole answer."""
+        ...
+
+    async def stream(self, request: HttpRequest, timeouts: Timeouts) -> HttpStream:
+        """Send a request and return at the answer's headers."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this transport made, streams that were dropped included; repeatable."""
+        ...
+
+
+class Clock(Protocol):
+    """Time and chance, so that every policy can be tested in virtual time."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+
+class Gate(Protocol):
+    """Runs before every request that goes over the wire, retries included."""
+
+    def __call__(self, attempt: int) -> Awaitable[None]:
+        """Wait, or raise, before attempt number `attempt` (from 1 on)."""
+        ...
