@@ -13,11 +13,19 @@ from codegen.prepass import SchemaError
 
 def main(argv: list[str] | None = None) -> int:
     """Write, check or compare; the exit status is 0 when all is well and 1 otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m codegen", description="Generate modelwire's types from its schema.")
-    parser.add_argument("--schema", type=Path, default=generate.SCHEMA, help="the schema to read (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=generate.PACKAGE, help="the folder to write to (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m codegen", description="Generate modelwire's types from its schema."
+    )
+    parser.add_argument(
+        "--schema", type=Path, default=generate.SCHEMA, help="the schema to read (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=generate.PACKAGE, help="the folder to write to (default: %(default)s)"
+    )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--check", action="store_true", help="write nothing; print a diff and exit with 1 where files differ")
+    what.add_argument(
+        "--check", action="store_true", help="write nothing; print a diff and exit with 1 where files differ"
+    )
     what.add_argument("--diff", type=Path, metavar="OLD", help="compare with an older schema and say what breaks whom")
     arguments = parser.parse_args(argv)
     try:
@@ -45,7 +53,9 @@ def _check(files: dict[str, str], folder: Path) -> int:
         found = path.read_text("utf-8") if path.exists() else ""
         if found != text:
             drift = 1
-            lines = difflib.unified_diff(found.splitlines(True), text.splitlines(True), f"{path} (on disk)", f"{path} (from the schema)")
+            lines = difflib.unified_diff(
+                found.splitlines(True), text.splitlines(True), f"{path} (on disk)", f"{path} (from the schema)"
+            )
             sys.stdout.writelines(lines)
     if drift:
         print("codegen: the files above are not what the schema says; run `make codegen`", file=sys.stderr)
@@ -57,8 +67,9 @@ def _compare(old: dict[str, object], new: dict[str, object]) -> int:
     for change in changes:
         print(change)
     problem = compare.version_problem(old, new, changes)
-    if problem:
-        print(f"codegen: {problem}", file=sys.stderr)
+    remark = problem or compare.version_remark(old, new, changes)
+    if remark:
+        print(f"codegen: {remark}", file=sys.stderr)
     return 1 if problem else 0
 
 

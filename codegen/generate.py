@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,13 +19,15 @@ SCHEMA = HERE.parent / "schema" / "modelwire.schema.json"
 PACKAGE = HERE.parent / "src" / "modelwire"
 MIXINS = "modelwire._mixins"
 
-COMMON_FLAGS = (
+COMMON_FLAGS = shlex.split(
     "--ignore-pyproject --input-file-type jsonschema --target-python-version 3.11 --use-schema-description "
     "--use-field-description --use-single-line-docstring --enum-field-as-literal all --skip-root-model "
     "--no-use-annotated --disable-timestamp --formatters ruff-check ruff-format"
-).split()
-STRUCT_FLAGS = "--output-model-type msgspec.Struct --keyword-only --use-default".split()
-OPTION_FLAGS = "--output-model-type typing.TypedDict --use-total-false-for-typed-dict --no-use-closed-typed-dict".split()
+)
+STRUCT_FLAGS = shlex.split("--output-model-type msgspec.Struct --keyword-only --use-default")
+OPTION_FLAGS = shlex.split(
+    "--output-model-type typing.TypedDict --use-total-false-for-typed-dict --no-use-closed-typed-dict"
+)
 
 
 class GenerationError(Exception):
@@ -47,7 +51,8 @@ def load(path: Path = SCHEMA) -> prepass.Json:
 def generate(schema: prepass.Json) -> dict[str, str]:
     """The generated files of a schema: file name to whole text."""
     prepass.check_prose(schema)
-    return {"types.py": _types(schema), "options.py": _options(schema), "_option_table.py": _option_table(schema)}
+    table = _option_table(schema)  # first, since it finds mistakes without running the generator
+    return {"types.py": _types(schema), "options.py": _options(schema), "_option_table.py": table}
 
 
 def _header(schema: prepass.Json, what: str) -> str:
@@ -79,7 +84,11 @@ def _types(schema: prepass.Json) -> str:
 
 
 def _options(schema: prepass.Json) -> str:
-    return _run(prepass.for_options(schema), _header(schema, "Options of clients and calls, for type checkers and editors."), *OPTION_FLAGS)
+    return _run(
+        prepass.for_options(schema),
+        _header(schema, "Options of clients and calls, for type checkers and editors."),
+        *OPTION_FLAGS,
+    )
 
 
 def _run(schema: prepass.Json, header: str, *flags: str) -> str:
@@ -87,34 +96,65 @@ def _run(schema: prepass.Json, header: str, *flags: str) -> str:
         source, target, head = Path(folder, "schema.json"), Path(folder, "out.py"), Path(folder, "header.txt")
         source.write_text(json.dumps(schema))
         head.write_text(header)
+        # The generator formats with the settings that it finds beside its output.
+        shutil.copy(TEMPLATES / "ruff.toml", folder)
         # -W error: the generator only warns when formatting fails, and exits with 0.
         command = [sys.executable, "-W", "error", "-m", "datamodel_code_generator", *COMMON_FLAGS, *flags]
         paths = ["--input", str(source), "--output", str(target), "--custom-file-header-path", str(head)]
         done = subprocess.run([*command, *paths], cwd=TEMPLATES, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise GenerationError(f"datamodel-code-generator exited with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise GenerationError(
+                f"datamodel-code-generator exited with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return target.read_text("utf-8")
 
 
 def _option_table(schema: prepass.Json) -> str:
     table = prepass.option_table(schema)
-    aliases = {alias: name for name, node in table.items() for alias in node.get("x-aliases", ())}
-    clash = set(aliases) & set(table)
-    if clash:
-        raise prepass.SchemaError(f"these are names and aliases at once: {sorted(clash)}")
+    families = _families(schema)
+    aliases = _aliases(table, set[str]().union(*families.values()))
     sections: list[tuple[str, Any, str]] = [
         ("ALIASES: dict[str, str]", aliases, "Other spellings of an option: alias to portable name."),
-        ("WIRE: dict[str, dict[str, str]]", _by_dialect(table, "x-wire"), "Where each dialect puts an option: a path of members."),
-        ("NOOP: dict[str, dict[str, Any]]", _by_dialect(table, "x-noop"), "Values that say nothing on the wire of a dialect."),
+        (
+            "WIRE: dict[str, dict[str, str]]",
+            _by_dialect(table, "x-wire"),
+            "Where each dialect puts an option: a path of members.",
+        ),
+        (
+            "NOOP: dict[str, dict[str, Any]]",
+            _by_dialect(table, "x-noop"),
+            "Values that say nothing on the wire of a dialect.",
+        ),
         ("INSTEAD: dict[str, str]", _column(table, "x-instead"), "What to use where an option is not supported."),
-        ("RANGES: dict[str, tuple[float | None, float | None]]", _ranges(table), "Least and greatest value of a number."),
-        ("CHOICES: dict[str, tuple[str, ...]]", {k: tuple(v) for k, v in _column(table, "enum").items()}, "Words allowed."),
+        (
+            "RANGES: dict[str, tuple[float | None, float | None]]",
+            _ranges(table),
+            "Least and greatest value of a number.",
+        ),
+        (
+            "CHOICES: dict[str, tuple[str, ...]]",
+            {k: tuple(v) for k, v in _column(table, "enum").items()},
+            "Words allowed.",
+        ),
     ]
-    lines = [_header(schema, "The option table of the schema."), "from __future__ import annotations\n\nfrom typing import Any\n"]
+    lines = [
+        _header(schema, "The option table of the schema."),
+        "from __future__ import annotations\n\nfrom typing import Any\n",
+    ]
     lines += [f'{declaration} = {value!r}\n"""{meaning}"""\n' for declaration, value, meaning in sections]
-    families = ", ".join(f"{name!r}: frozenset({sorted(names)!r})" for name, names in _families(schema).items())
-    lines.append(f'FAMILIES: dict[str, frozenset[str]] = {{{families}}}\n"""Options that each options type knows."""\n')
+    known = ", ".join(f"{name!r}: frozenset({sorted(names)!r})" for name, names in families.items())
+    lines.append(f'FAMILIES: dict[str, frozenset[str]] = {{{known}}}\n"""Options that each options type knows."""\n')
     return _formatted("\n".join(lines))
+
+
+def _aliases(table: dict[str, prepass.Json], names: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, node in table.items():
+        for alias in node.get("x-aliases", ()):
+            if alias in names or alias in found:
+                raise prepass.SchemaError(f"{name}: its alias {alias} is already the name or an alias of an option")
+            found[alias] = name
+    return found
 
 
 def _by_dialect(table: dict[str, prepass.Json], column: str) -> dict[str, dict[str, Any]]:
@@ -131,7 +171,9 @@ def _column(table: dict[str, prepass.Json], column: str) -> dict[str, Any]:
 
 def _ranges(table: dict[str, prepass.Json]) -> dict[str, tuple[float | None, float | None]]:
     return {
-        name: (node.get("minimum"), node.get("maximum")) for name, node in table.items() if {"minimum", "maximum"} & node.keys()
+        name: (node.get("minimum"), node.get("maximum"))
+        for name, node in table.items()
+        if {"minimum", "maximum"} & node.keys()
     }
 
 
@@ -143,11 +185,22 @@ def _families(schema: prepass.Json) -> dict[str, set[str]]:
         inherited = (names(ref["$ref"].rsplit("/", 1)[-1]) for ref in body.get("allOf", ()))
         return set(body["properties"]).union(*inherited)
 
-    return {name: names(name) for name, body in definitions.items() if prepass.kind(body) == "options" and name != "ModelInfo"}
+    return {
+        name: names(name)
+        for name, body in definitions.items()
+        if prepass.kind(body) == "options" and name != prepass.MODEL_INFO
+    }
 
 
 def _formatted(text: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "ruff", "format", "-"], input=text, cwd=TEMPLATES, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "-"],
+        input=text,
+        cwd=TEMPLATES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise GenerationError(f"ruff format: {done.stderr}")
     return done.stdout

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 TAG_FIELDS = ("type", "role")
+MODEL_INFO = "ModelInfo"
+"""A `TypedDict` like the options, but no set of options: it is read as well as given, and its members are never `None`."""
 
 
 class SchemaError(Exception):
@@ -23,7 +25,6 @@ class StructInput(NamedTuple):
     schema: Json
     template_data: Json
     base_classes: dict[str, list[str]]
-    unions: dict[str, list[str]]
 
 
 def kind(definition: Json) -> str:
@@ -44,8 +45,20 @@ def check_prose(schema: Json) -> None:
             text = node.get("description", "")
             if '"""' in text or "\\" in text:
                 raise SchemaError(f'{place}: a description cannot hold """ or a backslash')
-            if not text and not {"const", "$ref"} & node.keys():
+            if not text and "const" not in node and not is_property_reference(node):
                 raise SchemaError(f"{place}: has no description")
+
+
+def tag_of(definition: Json) -> tuple[str, str] | None:
+    """Name and value of a record's tag; `None` when it has none."""
+    properties = definition.get("properties", {})
+    found = ((field, properties[field]["const"]) for field in TAG_FIELDS if "const" in properties.get(field, {}))
+    return next(found, None)
+
+
+def is_property_reference(node: Json) -> bool:
+    """Whether a node stands for another definition's property, as options that providers share do."""
+    return "/properties/" in str(node.get("$ref"))
 
 
 def _properties(name: str, definition: Json) -> list[tuple[str, Json]]:
@@ -57,16 +70,17 @@ def for_structs(schema: Json, mixins: str) -> StructInput:
     definitions: Json = copy.deepcopy(schema["$defs"])
     inline = {name: body for name, body in definitions.items() if kind(body) in ("inline", "alias")}
     structs = {name: body for name, body in definitions.items() if kind(body) == "struct"}
-    unions = {name: [_target(ref) for ref in body["oneOf"]] for name, body in definitions.items() if kind(body) == "union"}
+    unions = {name: body for name, body in definitions.items() if kind(body) == "union"}
     template_data = {name: _template_data(name, body) for name, body in structs.items()}
-    bases = {name: [f"{mixins}.{body['x-mixin']}", "msgspec.Struct"] for name, body in structs.items() if "x-mixin" in body}
+    bases = {
+        name: [f"{mixins}.{body['x-mixin']}", "msgspec.Struct"] for name, body in structs.items() if "x-mixin" in body
+    }
     for body in structs.values():
         _rewrite_fields(body, inline)
-    kept = {**structs, **{name: definitions[name] for name in unions}}
-    for name in unions:
-        kept[name].pop("discriminator", None)
-        kept[name].pop("description", None)
-    return StructInput({**_envelope(schema), "$defs": kept}, template_data, bases, unions)
+    for body in unions.values():
+        body.pop("discriminator", None)
+        body.pop("description", None)
+    return StructInput({**_envelope(schema), "$defs": {**structs, **unions}}, template_data, bases)
 
 
 def for_options(schema: Json) -> Json:
@@ -75,20 +89,23 @@ def for_options(schema: Json) -> Json:
     kept = {name: body for name, body in definitions.items() if kind(body) == "options"}
     for name, body in kept.items():
         body["properties"] = {
-            field: _nullable(_resolved(schema, node), f"{name}.{field}") if name != "ModelInfo" else node
+            field: _nullable(_resolved(schema, node), f"{name}.{field}") if name != MODEL_INFO else node
             for field, node in body["properties"].items()
         }
     return {**_envelope(schema), "$defs": kept}
 
 
 def option_table(schema: Json) -> dict[str, Json]:
-    """Every option by its portable name, with its spellings, wire names and limits."""
+    """Every option that goes over the wire, by its portable name, with its spellings, wire names and limits."""
     table: dict[str, Json] = {}
-    for body in schema["$defs"].values():
-        if kind(body) == "options" and "x-kind" in body:
-            for name, node in body["properties"].items():
-                if "$ref" not in node and any(key in node for key in ("x-wire", "x-aliases")):
-                    table.setdefault(name, node)
+    for name, body in schema["$defs"].items():
+        own = body["properties"].items() if kind(body) == "options" else ()
+        for option, node in own:
+            if not {"x-wire", "x-aliases"} & node.keys():
+                continue
+            if option in table:
+                raise SchemaError(f"{name}.{option}: is defined twice; refer to the other one with `$ref`")
+            table[option] = node
     return table
 
 
@@ -102,44 +119,45 @@ def _target(ref: Json) -> str:
 
 def _resolved(schema: Json, node: Json) -> Json:
     """A property that is a reference to another definition's property, replaced by it."""
-    ref = node.get("$ref", "")
-    if "/properties/" not in ref:
+    if not is_property_reference(node):
         return node
-    _, _, name, _, field = ref.split("/")
-    return copy.deepcopy(schema["$defs"][name]["properties"][field])
+    _, _, name, _, field = node["$ref"].split("/")
+    found: Json = copy.deepcopy(schema["$defs"][name]["properties"][field])
+    return found
 
 
 def _template_data(name: str, body: Json) -> Json:
+    if body.get("additionalProperties") is not False:
+        raise SchemaError(f"{name}: says nothing about additionalProperties; records are closed, so say false")
     kwargs = {"frozen": "True", "omit_defaults": "True"}
     if body.get("x-gc") is False:
         kwargs["gc"] = "False"
-    data: Json = {"base_class_kwargs": kwargs, "derived": []}
-    for field in TAG_FIELDS:
-        tag = body["properties"].get(field, {}).get("const")
-        if tag is not None:
-            kwargs |= {"tag_field": repr(field), "tag": repr(tag)}
-            data |= {"tag_field": field, "tag": tag}
-            del body["properties"][field]
-            body["required"].remove(field)
-            break
+    data: Json = {"base_class_kwargs": kwargs}
+    tag = tag_of(body)
+    if tag:
+        if tag[0] not in body.get("required", ()):
+            raise SchemaError(f"{name}.{tag[0]}: is a tag, so it must be in `required`")
+        kwargs |= {"tag_field": repr(tag[0]), "tag": repr(tag[1])}
+        data |= {"tag_field": tag[0], "tag": tag[1]}
+        del body["properties"][tag[0]]
     data["derived"] = [field for field, node in body["properties"].items() if node.get("x-derived")]
-    if body.get("additionalProperties") is not False:
-        raise SchemaError(f"{name}: says nothing about additionalProperties; records are closed, so say false")
     return data
 
 
 def _rewrite_fields(body: Json, inline: Json) -> None:
     """Make every property required with a default, since otherwise the generator's `UNSET` comes in."""
-    required = set(body.get("required", ()))
-    for field, node in body["properties"].items():
-        described = node.get("description")
-        node = _inlined(node, inline)
-        if field not in required and "default" not in node:
-            node = {"anyOf": [node, {"type": "null"}], "default": None}
-        if described:
-            node["description"] = described
-        body["properties"][field] = node
+    required = body.get("required", ())
+    body["properties"] = {field: _field(node, inline, field in required) for field, node in body["properties"].items()}
     body["required"] = list(body["properties"])
+
+
+def _field(node: Json, inline: Json, required: bool) -> Json:
+    # A default and a description stand beside a `$ref` or an annotation that is replaced by something else.
+    own = {key: node[key] for key in ("default", "description") if key in node}
+    taken: Json = _inlined(node, inline)
+    if required or "default" in node:
+        return taken | own
+    return {"anyOf": [taken, {"type": "null"}], "default": None} | own
 
 
 def _inlined(node: Any, inline: Json) -> Any:

@@ -119,9 +119,10 @@ class EventBuilder:
         self._arguments[key] = []
         return start
 
-    def has_call(self, key: object) -> bool:
-        """Whether the call of this key is open."""
-        return key in self._calls
+    def call_id(self, key: object) -> str | None:
+        """Id of the open call of this key; `None` when none is open."""
+        start = self._calls.get(key)
+        return start.id if start is not None else None
 
     def arguments(self, key: object, fragment: str) -> ToolCallDelta:
         """More of a call's arguments."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from modelwire import _media
-from modelwire.errors import BadRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +52,8 @@ class MediaMixin:
     def __post_init__(self) -> None:
         """Refuse a part that says nothing about where its content is, or says two things."""
         if (self.url is not None) + (self.data is not None) + (self.file_id is not None) != 1:
-            raise BadRequestError(f"{type(self).__name__}: give exactly one of url=, data= and file_id=")
+            # A ValueError, which msgspec turns into its ValidationError where JSON is decoded.
+            raise ValueError(f"{type(self).__name__}: give exactly one of url=, data= and file_id=")
 
     @classmethod
     def from_url(cls, url: str, media_type: str | None = None) -> Self:
@@ -151,7 +151,7 @@ class DocumentMixin(MediaMixin):
         if self.text is None:
             super().__post_init__()
         elif self.url or self.data or self.file_id:
-            raise BadRequestError("Document: give exactly one of url=, data=, file_id= and text=")
+            raise ValueError("Document: give exactly one of url=, data=, file_id= and text=")
 
 
 class FunctionCallMixin:

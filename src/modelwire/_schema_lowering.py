@@ -1,8 +1,7 @@
 """JSON Schemas rewritten to the subset that a provider accepts.
 
-There is one lowering per provider: schema in, `Lowered` out, the caller's schema untouched. What a subset cannot say
-at all is a `BadRequestError` that names the place; a constraint that it merely lacks is left out and listed in
-`Lowered.dropped`.
+One lowering per provider: schema in, `Lowered` out, the caller's schema untouched. What a subset cannot say at all is a
+`BadRequestError` that names the place; a constraint that it merely lacks is left out and listed in `Lowered.dropped`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ _NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 _ANNOTATIONS = {"title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly"}
 # These demand nothing of the answer: that they are gone needs no mention.
 _SILENT = {"$schema", "$id", "$comment", "$anchor", "$defs", "definitions", "discriminator", "nullable"}
-# Rewritten by a function of their own.
 _STRUCTURE = {"properties", "required", "additionalProperties", "items", "additionalItems", "prefixItems"}
 
 # OpenAI structured outputs guide, "Supported schemas": https://platform.openai.com/docs/guides/structured-outputs
@@ -52,7 +50,6 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("$ref", "format"), str),
     "type": (str, list),
     "maxItems": int,
-    "additionalProperties": (bool, dict),
 }
 
 
@@ -60,7 +57,6 @@ class Lowered(NamedTuple):
     """A schema in a provider's subset. It shares parts with the one that it was made from: change neither."""
 
     schema: dict[str, Any]
-    """The rewritten schema."""
     dropped: tuple[str, ...]
     """What it no longer says, each with its place: "#/properties/tags: `uniqueItems` was left out: …"."""
 
@@ -95,10 +91,18 @@ def resolve_ref(root: dict[str, Any], ref: str, pointer: str = "#") -> Any:
     try:
         for step in _ref_steps(ref):
             found = found[int(step)] if isinstance(found, list) else found[step]
-    except (KeyError, ValueError, IndexError, TypeError):
-        what = f"`$ref` is {ref!r}, which names nothing in the schema"
-        raise _refused(pointer, what, 'use a pointer such as "#/$defs/Name"') from None
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError):
+        raise _refused(pointer, f"`$ref` names nothing: {ref!r}", 'use a pointer such as "#/$defs/Name"') from None
     return found
+
+
+def is_object(schema: Any, root: dict[str, Any], depth: int = 0) -> bool:
+    """Whether a schema describes objects only, and not as a union, so that it may be the root everywhere."""
+    if not isinstance(schema, dict) or {"anyOf", "oneOf", "nullable"} & schema.keys() or depth > MAX_DEPTH:
+        return False
+    kind = schema.get("type", "object" if "properties" in schema else None)
+    parts = _listed(schema.get("allOf", [])) + [resolve_ref(root, schema[key]) for key in ("$ref",) if key in schema]
+    return kind == "object" if kind else any(is_object(part, root, depth + 1) for part in parts)
 
 
 def _ref_steps(ref: str) -> list[str]:
@@ -131,27 +135,22 @@ class _OpenAIStrict:
     def __init__(self, root: Schema) -> None:
         self.root = root
         self.dropped: dict[str, None] = {}
-        self.definitions: dict[str, str] = {}  # `$ref` in the result -> `$ref` in the original
+        self.owed: list[str] = []  # `$ref`s to definitions
         self.seen = 0
 
     def lowered(self) -> Lowered:
         flat, place = self.expanded(self.root, _Place())
         if {"anyOf", "oneOf"} & flat.keys() or self.types(flat, place) != ["object"]:
-            remedy = 'wrap it: {"type": "object", "properties": {"value": …}, "required": ["value"]}'
-            raise _refused("#", "the root is not an object, or is a union", remedy)
+            raise _refused("#", "the root is not an object", 'wrap it: {"type": "object", "properties": {"value": …}}')
         schema = self.typed(flat, place)
-        return Lowered({**schema, **self.owed_definitions()}, tuple(self.dropped))
+        return Lowered({**schema, **self.definitions()}, tuple(self.dropped))
 
-    def owed_definitions(self) -> Schema:
+    def definitions(self) -> Schema:
         """Lower every definition that something refers to, and what those refer to."""
-        done: dict[str, Schema] = {}
-        while todo := [ref for ref in self.definitions if ref not in done]:
-            for ref in todo:
-                origin = self.definitions[ref]
-                done[ref] = self.lower(resolve_ref(self.root, origin), _Place(origin, inlined=frozenset({origin})))
         sections: Schema = {}
-        for ref, schema in done.items():
+        for ref in self.owed:  # grows meanwhile
             section, name = _ref_steps(ref)
+            schema = self.lower(resolve_ref(self.root, ref), _Place(ref, inlined=frozenset({ref})))
             sections.setdefault(section, {})[name] = schema
         return sections
 
@@ -184,7 +183,7 @@ class _OpenAIStrict:
         A `$ref` may not have siblings, so that such a one is replaced by a copy, which the new place remembers.
         """
         outer, parts = _parted(self.checked(schema, place))
-        if len(parts) == 1 and isinstance(parts[0], dict) and parts[0].keys() == {"$ref"}:
+        if len(parts) == 1 and _is_reference(parts[0]):
             recurs = parts[0]["$ref"] in place.inlined and outer.keys() <= _ANNOTATIONS
             for key in outer if recurs else ():
                 self.drop(key, place, "a `$ref` may not have siblings, and this one recurs")
@@ -207,51 +206,36 @@ class _OpenAIStrict:
 
     def reference(self, ref: str, place: _Place) -> Schema:
         self.expanded({"$ref": ref}, place)  # it leads to a schema in the end, not to itself
-        if ref == "#":
+        if re.fullmatch(r"#|#/(\$defs|definitions)/[^/]+", ref):
+            if ref != "#" and ref not in self.owed:
+                self.owed.append(ref)
             return {"$ref": ref}
-        name = self.definition_of(ref)
-        self.definitions[name] = ref
-        return {"$ref": name}
-
-    def definition_of(self, ref: str) -> str:
-        """Give the `$ref` under which the result has what `ref` names: only definitions keep their place there."""
-        if re.fullmatch(r"#/(\$defs|definitions)/[^/]+", ref):
-            return ref
-        name = re.sub(r"[^A-Za-z0-9_]+", "_", ref).strip("_")
-        while name in self.root.get("$defs", ()) or self.definitions.get(f"#/$defs/{name}", ref) != ref:
-            name += "_"
-        return f"#/$defs/{name}"
+        if ref in place.inlined:
+            raise _refused(place.pointer, f"`$ref` recurs to {ref!r}", "refer to a definition under `$defs` instead")
+        return self.lower(resolve_ref(self.root, ref), place.inside(ref))  # that place looks different in the result
 
     def union(self, flat: Schema, place: _Place) -> Schema:
         """Lower `anyOf` and `oneOf`. What stands beside them moves in: "each [branch] must be valid" by itself."""
         if "anyOf" in flat and "oneOf" in flat:
             raise _refused(place.pointer, "`anyOf` and `oneOf` stand together", "keep one of them")
         keyword = "anyOf" if "anyOf" in flat else "oneOf"
-        notes = {key: value for key, value in flat.items() if key in _ANNOTATIONS}
-        beside = {key: value for key, value in flat.items() if key not in {*notes, keyword}}
-        branches = [
-            self.lower(self.branch(branch, beside), place.at(keyword, index))
-            for index, branch in enumerate(flat[keyword])
-            if branch is not False
-        ]
+        beside = {key: value for key, value in flat.items() if key not in {*_ANNOTATIONS, keyword}}
+        branches = {index: branch for index, branch in enumerate(flat[keyword]) if branch is not False}
         if not branches:
             raise _refused(place.pointer, f"`{keyword}` accepts nothing", "give it a branch")
-        return {**self.kept(notes, place), "anyOf": branches}
+        lowered = [self.lower(self.branch(branches[at], beside), place.at(keyword, at)) for at in branches]
+        return {**self.kept(_only(flat, _ANNOTATIONS), place), "anyOf": lowered}
 
     def branch(self, branch: Any, beside: Schema) -> Any:
         """Give a branch with what stood beside its union, unless it says all of that already (`type`, mostly)."""
-        target = branch
-        if isinstance(branch, dict) and branch.keys() == {"$ref"} and isinstance(branch["$ref"], str):
-            target = resolve_ref(self.root, branch["$ref"])
+        target = resolve_ref(self.root, branch["$ref"]) if _is_reference(branch) else branch
         if isinstance(target, dict) and all(key in target and target[key] == beside[key] for key in beside):
             return branch
         return {"allOf": [beside, branch]} if beside else branch
 
     def typed(self, flat: Schema, place: _Place) -> Schema:
         types = self.types(flat, place)
-        lowered = self.kept(flat, place)
-        if "type" not in lowered:
-            lowered = {"type": types[0] if len(types) == 1 else types, **lowered}
+        lowered = {"type": types if len(types) > 1 else types[0], **self.kept(flat, place)}
         if "object" in types:
             lowered |= self.object_keywords(flat, place)
         if "array" in types:
@@ -267,14 +251,14 @@ class _OpenAIStrict:
         implied = implied or [_IMPLIED_TYPES[key] for key in flat if key in _IMPLIED_TYPES][:1]
         types = _listed(flat.get("type", implied))
         if not types:
-            raise _refused(place.pointer, "any value is accepted", "give it a type, or use strict=False")
+            raise _refused(place.pointer, "strict mode wants a type here", "give it one, or use strict=False")
         if any(name not in _TYPES for name in types):
             raise _refused(place.pointer, f"`type` is {flat['type']!r}", f"use one or more of {', '.join(_TYPES)}")
         return types
 
     def kept(self, flat: Schema, place: _Place) -> Schema:
         """Give the keywords that stay as they are, and note those that may not."""
-        kept = {key: value for key, value in flat.items() if key in _OPENAI_KEYWORDS}
+        kept = _only(flat, _OPENAI_KEYWORDS)
         if kept.get("format", "date") not in _OPENAI_FORMATS:
             self.drop("format", place, f"OpenAI does not know {kept.pop('format')!r}")
         for key in flat:
@@ -290,8 +274,7 @@ class _OpenAIStrict:
         properties, required = flat.get("properties", {}), flat.get("required", [])
         for name in required:
             if name not in list(properties):
-                what = f"`required` names {name!r}, which is not in `properties`"
-                raise _refused(place.pointer, what, "describe it there")
+                raise _refused(place.pointer, f"`required` has {name!r}, `properties` has not", "describe it there")
         lowered = {
             name: self.member(schema, place.at("properties", name), optional=name not in required)
             for name, schema in properties.items()
@@ -315,8 +298,8 @@ class _OpenAIStrict:
         if not optional:
             return self.lower(schema, place)
         if isinstance(schema, dict) and "$ref" in schema and schema.keys() - {"$ref"} <= _ANNOTATIONS:
-            notes = {key: value for key, value in schema.items() if key != "$ref"}
-            return {**self.kept(notes, place), "anyOf": [self.lower({"$ref": schema["$ref"]}, place), _NULL]}
+            notes = self.kept(_only(schema, _ANNOTATIONS), place)
+            return {**notes, "anyOf": [self.lower({"$ref": schema["$ref"]}, place), _NULL]}
         return _or_null(self.lower(schema, place))
 
     def array_keywords(self, flat: Schema, place: _Place) -> Schema:
@@ -326,16 +309,14 @@ class _OpenAIStrict:
             prefix, rest = rest, flat.get("additionalItems", True)
         if not prefix:
             return {"items": self.lower(rest, place.at("items"))}
-        endless = isinstance(rest, dict)
-        kinds = _unique([*prefix, rest] if endless else prefix)
-        if len(kinds) > 1:
-            self.drop("prefixItems", place, "in strict mode each item may be of the type of any of them")
-        items = self.lower({"anyOf": kinds}, place.at("prefixItems"))
-        return (
-            {"items": items}
-            if endless
-            else {"items": items, "maxItems": min(len(prefix), flat.get("maxItems", len(prefix)))}
-        )
+        kinds = _unique(self.lower(item, place.at("prefixItems", index)) for index, item in enumerate(prefix))
+        limit = {"maxItems": min(len(prefix), flat.get("maxItems", len(prefix)))}
+        if isinstance(rest, dict):
+            kinds, limit = _unique([*kinds, self.lower(rest, place.at("items"))]), {}
+        if len(kinds) == 1:
+            return {"items": kinds[0], **limit}
+        self.drop("prefixItems", place, "in strict mode each item may be of the type of any of them")
+        return {"items": {"anyOf": kinds}, **limit}
 
 
 def _parted(schema: Schema) -> tuple[Schema, list[Any]]:
@@ -351,6 +332,10 @@ def _parted(schema: Schema) -> tuple[Schema, list[Any]]:
     return outer, parts
 
 
+def _is_reference(schema: Any) -> bool:
+    return isinstance(schema, dict) and schema.keys() == {"$ref"} and isinstance(schema["$ref"], str)
+
+
 def _merged(outer: Schema, inner: Schema, place: _Place) -> Schema:
     """Give one schema that says what both say; of annotations, those of `outer` count."""
     _refuse_closed_to_each_other(outer, inner, place)
@@ -359,12 +344,9 @@ def _merged(outer: Schema, inner: Schema, place: _Place) -> Schema:
         if key not in outer:
             merged[key] = value
         elif key == "properties":
-            clashes = {name for name in value if outer[key].get(name, value[name]) != value[name]}
-            merged[key] = {
-                **outer[key],
-                **value,
-                **{name: {"allOf": [outer[key][name], value[name]]} for name in clashes},
-            }
+            clashes = [name for name in value if outer[key].get(name, value[name]) != value[name]]
+            both = {name: {"allOf": [outer[key][name], value[name]]} for name in clashes}
+            merged[key] = outer[key] | value | both
         elif key == "required":
             merged[key] = _unique([*outer[key], *value])
         elif key not in _ANNOTATIONS and outer[key] != value:
@@ -376,7 +358,7 @@ def _refuse_closed_to_each_other(outer: Schema, inner: Schema, place: _Place) ->
     for closed, other in ((outer, inner), (inner, outer)):
         foreign = other.get("properties", {}).keys() - closed.get("properties", {}).keys()
         if closed.get("additionalProperties") is False and foreign:
-            what = f"a part of `allOf` has `additionalProperties: false` and another the property {min(foreign)!r}"
+            what = f"a part of `allOf` has `additionalProperties: false`, another has {min(foreign)!r}"
             raise _refused(place.pointer, what, "write them as one schema")
 
 
@@ -393,6 +375,10 @@ def _or_null(schema: Schema) -> Schema:
     return {**schema, "type": [*types, "null"]}
 
 
+def _only(schema: Schema, keywords: set[str]) -> Schema:
+    return {key: value for key, value in schema.items() if key in keywords}
+
+
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -406,11 +392,8 @@ def _unique(items: Iterable[Any]) -> list[Any]:
 
 
 def _refused(pointer: str, what: str, remedy: str) -> BadRequestError:
-    return BadRequestError(
-        f"The JSON Schema cannot be sent in strict mode: at {pointer}, {what}. To mend it: {remedy}."
-    )
+    return BadRequestError(f"The JSON Schema cannot be sent: at {pointer}, {what}. To mend it: {remedy}.")
 
 
 def _too_deep(pointer: str) -> BadRequestError:
-    what = f"the schema is nested more than {MAX_DEPTH} levels deep, or refers to itself without end"
-    return _refused(pointer, what, "flatten it, or use strict=False")
+    return _refused(pointer, f"it is more than {MAX_DEPTH} levels deep or endless", "flatten it, or use strict=False")

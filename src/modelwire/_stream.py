@@ -28,34 +28,32 @@ class EventStream:
     Leaving the block by `break`, by an exception or by cancellation closes the connection; so does `aclose()`.
     """
 
-    __slots__ = ("__weakref__", "_close", "_more", "_ready", "_result", "_seen")
+    __slots__ = ("__weakref__", "_ended", "_ready", "_result", "_seen")
 
-    def __init__(
-        self,
-        more: Callable[[], Awaitable[Sequence[StreamEvent]]],
-        close: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
-        """`more` gives the next events, and none at the end; `close` is awaited once, when iteration ends in any way."""
-        self._more: Callable[[], Awaitable[Sequence[StreamEvent]]] | None = more
-        self._close = close
+    def __init__(self) -> None:
+        self._ended = False
         self._ready: deque[StreamEvent] = deque()
         self._seen: list[StreamEvent] = []
         self._result: CreateResult | None = None
 
+    async def _more(self) -> Sequence[StreamEvent]:
+        """The next events; none at the end."""
+        raise NotImplementedError
+
+    async def _release(self) -> None:
+        """Give back what the stream holds; called at its end in any way, perhaps more than once."""
+
     @classmethod
     def over(cls, events: AsyncIterable[StreamEvent]) -> EventStream:
         """Any async iterable of events as a stream; its own `aclose` is called at the end."""
-        if isinstance(events, EventStream):
-            return events
-        iterator = aiter(events)
+        return events if isinstance(events, EventStream) else _Adapted(events)
 
-        async def more() -> Sequence[StreamEvent]:
-            try:
-                return (await anext(iterator),)
-            except StopAsyncIteration:
-                return ()
-
-        return cls(more, getattr(iterator, "aclose", None))
+    @classmethod
+    def of(
+        cls, more: Callable[[], Awaitable[Sequence[StreamEvent]]], close: Callable[[], Awaitable[None]] | None = None
+    ) -> EventStream:
+        """A stream from a function that gives the next events, and none at the end; `close` is awaited at its end."""
+        return _Made(more, close)
 
     def __aiter__(self) -> Self:
         return self
@@ -67,7 +65,7 @@ class EventStream:
 
     async def fill(self) -> bool:
         """Wait for more events; `False` at the end."""
-        if self._more is None:
+        if self._ended:
             return False
         try:
             batch = await self._more()
@@ -95,10 +93,9 @@ class EventStream:
 
     async def aclose(self) -> None:
         """End the stream and give its connection back; repeatable."""
-        self._more = None
-        close, self._close = self._close, None
-        if close is not None:
-            await close()
+        self._ended = True
+        self._ready.clear()
+        await self._release()
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,6 +104,48 @@ class EventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class _Made(EventStream):
+    """A stream from functions."""
+
+    __slots__ = ("_close", "_next")
+
+    def __init__(
+        self, more: Callable[[], Awaitable[Sequence[StreamEvent]]], close: Callable[[], Awaitable[None]] | None
+    ) -> None:
+        super().__init__()
+        self._next = more
+        self._close = close
+
+    async def _more(self) -> Sequence[StreamEvent]:
+        return await self._next()
+
+    async def _release(self) -> None:
+        close, self._close = self._close, None
+        if close is not None:
+            await close()
+
+
+class _Adapted(EventStream):
+    """A stream from any async iterable."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, events: AsyncIterable[StreamEvent]) -> None:
+        super().__init__()
+        self._iterator = aiter(events)
+
+    async def _more(self) -> Sequence[StreamEvent]:
+        try:
+            return (await anext(self._iterator),)
+        except StopAsyncIteration:
+            return ()
+
+    async def _release(self) -> None:
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class TextStream:
@@ -130,8 +169,9 @@ class TextStream:
                     if event.text and not event.choice:
                         return event.text
                 elif type(event) is Finish:
+                    result = events.result
                     await events.aclose()
-                    return events.result
+                    return result
             if not await events.fill():
                 raise StopAsyncIteration
 

@@ -90,7 +90,7 @@ class ChatCompletionClient:
             pending = False
             return unfold(await self.create(messages, **given))
 
-        return EventStream(more)
+        return EventStream.of(more)
 
     def create_stream(
         self,
@@ -206,4 +206,4 @@ def _events_of_text(stream: TextStream) -> EventStream:
             return ()
         return (TextDelta(text=item),) if isinstance(item, str) else after_text(item)
 
-    return EventStream(more, iterator.aclose)
+    return EventStream.of(more, iterator.aclose)

@@ -60,6 +60,9 @@ class Timeouts(NamedTuple):
 class StreamDecoder(Protocol):
     """Bytes of one streamed answer to events. Pure: no I/O, no clock."""
 
+    error: ModelClientError | None
+    """An error that follows the events just given, and that the next call raises: there is no need to wait for bytes."""
+
     def feed(self, data: bytes) -> list[StreamEvent]:
         """The events that these bytes complete; the last of all is a `Finish`, after which nothing is fed.
 
@@ -84,6 +87,8 @@ class Codec(Protocol):
     """Name of the provider that answers, as `CreateResult.provider` has it."""
     origin: str
     """Key of `provider_data` that this codec reads and writes."""
+    spellings: Mapping[str, str]
+    """Options that this server has beside those that its dialect has in the option table: portable name to wire name."""
 
     def refused(self, request: ChatRequest, info: ModelInfo) -> Mapping[str, str]:
         """Options among those of `request` that the API or the model lacks, each with the reason for the user."""
@@ -146,6 +151,13 @@ class HttpStream(Protocol):
         """The rest of the body; then the connection is free again."""
         ...
 
+    async def drain(self, grace: float) -> None:
+        """Read and drop what is left, for at most `grace` seconds, then `aclose`: for an answer whose end was seen.
+
+        So its connection can be used again. Raises no error of the transport.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Give the connection back, whatever was read; repeatable, and safe under cancellation."""
         ...
@@ -182,7 +194,7 @@ class Clock(Protocol):
         """Seconds on a clock that never goes back."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait."""
         ...
 

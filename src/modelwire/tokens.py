@@ -36,11 +36,12 @@ class TokenCount(int):
 
 def estimate(messages: Sequence[Any], tools: Sequence[Any] = ()) -> TokenCount:
     """A rough count by the length of the text, some 20 % off either way; images and the like count a fixed amount."""
-    total = sum(_TOKENS_PER_MESSAGE + _content(getattr(item, "content", item)) for item in messages)
+    total = sum(_TOKENS_PER_MESSAGE + _content(item) for item in messages)
     return TokenCount(total + sum(_text(_json(tool)) for tool in tools), "estimate")
 
 
 def _content(content: Any) -> int:
+    content = getattr(content, "content", content)
     if isinstance(content, str):
         return _text(content.encode())
     if isinstance(content, dict):
@@ -51,11 +52,11 @@ def _content(content: Any) -> int:
 def _part(part: Any) -> int:
     if isinstance(part, str):
         return _text(part.encode())
-    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
+    kind: Any = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
     if kind in ("image", "audio", "video", "document", "image_url", "input_audio", "file"):
         return _TOKENS_PER_MEDIA
     if kind == "tool_result":
-        return _content(part.content)
+        return _content(part)
     return _text(_json(part))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from msgspec import Raw, Struct
+
 from modelwire._mixins import (
     DERIVED,
     AnswerMixin,
@@ -21,7 +23,6 @@ from modelwire._mixins import (
     UsageMixin,
     VideoMixin,
 )
-from msgspec import Raw, Struct
 
 
 class Citation(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -55,15 +56,7 @@ class Text(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="text"
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Image(
-    ImageMixin,
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="image",
-    kw_only=True,
-):
+class Image(ImageMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="image", kw_only=True):
     """An image. It is sent as it is, never re-encoded. `Image.from_file`, `from_bytes`, `from_base64`, `from_url` and `from_uri` make one. Exactly one of `url`, `data` and `file_id` says where the content is."""
 
     type: ClassVar[Literal["image"]] = "image"
@@ -81,15 +74,7 @@ class Image(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Audio(
-    AudioMixin,
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="audio",
-    kw_only=True,
-):
+class Audio(AudioMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="audio", kw_only=True):
     """Sound: something said to the model, or its spoken answer. `Audio.from_file` and `from_bytes` make one. Exactly one of `url`, `data`, `file_id` and `id` says where the content is."""
 
     type: ClassVar[Literal["audio"]] = "audio"
@@ -111,15 +96,7 @@ class Audio(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Document(
-    DocumentMixin,
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="document",
-    kw_only=True,
-):
+class Document(DocumentMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="document", kw_only=True):
     """A document, such as a PDF. `Document.from_file`, `from_bytes` and `from_url` make one. Exactly one of `url`, `data`, `file_id` and `text` says where the content is."""
 
     type: ClassVar[Literal["document"]] = "document"
@@ -141,15 +118,7 @@ class Document(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Video(
-    VideoMixin,
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="video",
-    kw_only=True,
-):
+class Video(VideoMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="video", kw_only=True):
     """A video. `Video.from_file`, `from_bytes` and `from_url` make one. Exactly one of `url`, `data` and `file_id` says where the content is."""
 
     type: ClassVar[Literal["video"]] = "video"
@@ -171,14 +140,7 @@ class Video(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Reasoning(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="reasoning",
-    kw_only=True,
-):
+class Reasoning(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="reasoning", kw_only=True):
     """What the model thought before it answered, or the provider's summary of it. It must go back unchanged in later turns of the same conversation, which `CreateResult.message` does; it is only ever sent to the provider and model that made it."""
 
     type: ClassVar[Literal["reasoning"]] = "reasoning"
@@ -199,13 +161,7 @@ class Reasoning(
 
 
 class FunctionCall(
-    FunctionCallMixin,
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="function_call",
-    kw_only=True,
+    FunctionCallMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function_call", kw_only=True
 ):
     """The model asks for a function to be run."""
 
@@ -222,14 +178,7 @@ class FunctionCall(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Refusal(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="refusal",
-    kw_only=True,
-):
+class Refusal(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="refusal", kw_only=True):
     """The model declines to answer, in its own words."""
 
     type: ClassVar[Literal["refusal"]] = "refusal"
@@ -241,14 +190,7 @@ class Refusal(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class ProviderPart(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="provider",
-    kw_only=True,
-):
+class ProviderPart(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="provider", kw_only=True):
     """A part that only its provider understands, such as a built-in tool's step. It is kept whole and in its place, and sent back unchanged to the provider that made it, and to no other."""
 
     type: ClassVar[Literal["provider"]] = "provider"
@@ -260,14 +202,7 @@ class ProviderPart(
     """The provider's name for this kind of part; `None` when it has none."""
 
 
-class SystemMessage(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="role",
-    tag="system",
-    kw_only=True,
-):
+class SystemMessage(Struct, frozen=True, omit_defaults=True, tag_field="role", tag="system", kw_only=True):
     """What the application tells the model about its task."""
 
     role: ClassVar[Literal["system"]] = "system"
@@ -281,14 +216,7 @@ class SystemMessage(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Tool(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="function",
-    kw_only=True,
-):
+class Tool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function", kw_only=True):
     """A function that the model may call."""
 
     type: ClassVar[Literal["function"]] = "function"
@@ -304,14 +232,7 @@ class Tool(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class CustomTool(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="custom",
-    kw_only=True,
-):
+class CustomTool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="custom", kw_only=True):
     """A tool whose input is free text instead of JSON, where the provider has such tools."""
 
     type: ClassVar[Literal["custom"]] = "custom"
@@ -327,14 +248,7 @@ class CustomTool(
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class ProviderTool(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="provider",
-    kw_only=True,
-):
+class ProviderTool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="provider", kw_only=True):
     """A tool or tool choice that only its provider understands, such as web search that runs on its side. It is sent as it is."""
 
     type: ClassVar[Literal["provider"]] = "provider"
@@ -344,14 +258,7 @@ class ProviderTool(
     """Provider that understands it; `None` sends it to whatever provider the client speaks to."""
 
 
-class ToolChoice(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="choice",
-    kw_only=True,
-):
+class ToolChoice(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="choice", kw_only=True):
     """Whether the model calls tools, and which."""
 
     type: ClassVar[Literal["choice"]] = "choice"
@@ -505,15 +412,7 @@ class Start(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="star
     """The model that answers, as the provider names it; `None` when it does not say."""
 
 
-class TextDelta(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    gc=False,
-    tag_field="type",
-    tag="text_delta",
-    kw_only=True,
-):
+class TextDelta(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="text_delta", kw_only=True):
     """More text of the answer."""
 
     type: ClassVar[Literal["text_delta"]] = "text_delta"
@@ -526,13 +425,7 @@ class TextDelta(
 
 
 class ReasoningDelta(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    gc=False,
-    tag_field="type",
-    tag="reasoning_delta",
-    kw_only=True,
+    Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="reasoning_delta", kw_only=True
 ):
     """More of the model's reasoning."""
 
@@ -546,13 +439,7 @@ class ReasoningDelta(
 
 
 class RefusalDelta(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    gc=False,
-    tag_field="type",
-    tag="refusal_delta",
-    kw_only=True,
+    Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="refusal_delta", kw_only=True
 ):
     """More of the words by which the model declines."""
 
@@ -566,13 +453,7 @@ class RefusalDelta(
 
 
 class ToolCallStart(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    gc=False,
-    tag_field="type",
-    tag="tool_call_start",
-    kw_only=True,
+    Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="tool_call_start", kw_only=True
 ):
     """The model begins a function call."""
 
@@ -590,13 +471,7 @@ class ToolCallStart(
 
 
 class ToolCallDelta(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    gc=False,
-    tag_field="type",
-    tag="tool_call_delta",
-    kw_only=True,
+    Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="tool_call_delta", kw_only=True
 ):
     """More of a function call's arguments."""
 
@@ -609,15 +484,7 @@ class ToolCallDelta(
     """Which of the `n` answers this belongs to."""
 
 
-class AudioDelta(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    gc=False,
-    tag_field="type",
-    tag="audio_delta",
-    kw_only=True,
-):
+class AudioDelta(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="audio_delta", kw_only=True):
     """More of a spoken answer."""
 
     type: ClassVar[Literal["audio_delta"]] = "audio_delta"
@@ -631,14 +498,7 @@ class AudioDelta(
     """Which of the `n` answers this belongs to."""
 
 
-class CitationDelta(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="citation_delta",
-    kw_only=True,
-):
+class CitationDelta(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="citation_delta", kw_only=True):
     """A source of a statement in the text of the part."""
 
     type: ClassVar[Literal["citation_delta"]] = "citation_delta"
@@ -650,14 +510,7 @@ class CitationDelta(
     """Which of the `n` answers this belongs to."""
 
 
-class LogprobsDelta(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="logprobs_delta",
-    kw_only=True,
-):
+class LogprobsDelta(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="logprobs_delta", kw_only=True):
     """Log probabilities of tokens that were just delivered."""
 
     type: ClassVar[Literal["logprobs_delta"]] = "logprobs_delta"
@@ -667,27 +520,11 @@ class LogprobsDelta(
     """Which of the `n` answers this belongs to."""
 
 
-class ChoiceEnd(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="choice_end",
-    kw_only=True,
-):
+class ChoiceEnd(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="choice_end", kw_only=True):
     """One of the other answers, for `n` above 1, is complete."""
 
     type: ClassVar[Literal["choice_end"]] = "choice_end"
-    finish_reason: Literal[
-        "stop",
-        "length",
-        "function_calls",
-        "content_filter",
-        "refusal",
-        "pause",
-        "error",
-        "unknown",
-    ]
+    finish_reason: Literal["stop", "length", "function_calls", "content_filter", "refusal", "pause", "error", "unknown"]
     """Why the model stopped."""
     raw_finish_reason: str | None = None
     """The provider's own word for it; `None` when it sent none."""
@@ -695,14 +532,7 @@ class ChoiceEnd(
     """Which of the `n` answers this belongs to."""
 
 
-class UsageUpdate(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="usage_update",
-    kw_only=True,
-):
+class UsageUpdate(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="usage_update", kw_only=True):
     """Tokens used up to now; the last one, or that of `Finish`, counts."""
 
     type: ClassVar[Literal["usage_update"]] = "usage_update"
@@ -710,14 +540,7 @@ class UsageUpdate(
     """Tokens used up to now."""
 
 
-class ProviderEvent(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="provider_event",
-    kw_only=True,
-):
+class ProviderEvent(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="provider_event", kw_only=True):
     """Something that only the provider understands, such as the progress of a tool on its side."""
 
     type: ClassVar[Literal["provider_event"]] = "provider_event"
@@ -729,27 +552,11 @@ class ProviderEvent(
     """The provider's name for this kind of event; `None` when it has none."""
 
 
-class Finish(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="finish",
-    kw_only=True,
-):
+class Finish(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="finish", kw_only=True):
     """The answer is complete; always the last event."""
 
     type: ClassVar[Literal["finish"]] = "finish"
-    finish_reason: Literal[
-        "stop",
-        "length",
-        "function_calls",
-        "content_filter",
-        "refusal",
-        "pause",
-        "error",
-        "unknown",
-    ]
+    finish_reason: Literal["stop", "length", "function_calls", "content_filter", "refusal", "pause", "error", "unknown"]
     """Why the model stopped."""
     raw_finish_reason: str | None = None
     """The provider's own word for it; `None` when it sent none."""
@@ -783,14 +590,7 @@ InputPart: TypeAlias = Text | Image | Audio | Document | Video | ProviderPart
 AnyTool: TypeAlias = Tool | CustomTool | ProviderTool
 
 
-class ToolResult(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="tool_result",
-    kw_only=True,
-):
+class ToolResult(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="tool_result", kw_only=True):
     """The result of one function call."""
 
     type: ClassVar[Literal["tool_result"]] = "tool_result"
@@ -836,13 +636,7 @@ Part: TypeAlias = (
 
 
 class AssistantMessage(
-    AssistantMessageMixin,
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="role",
-    tag="assistant",
-    kw_only=True,
+    AssistantMessageMixin, Struct, frozen=True, omit_defaults=True, tag_field="role", tag="assistant", kw_only=True
 ):
     """What the model said before. `CreateResult.message` is one that loses nothing: append it to the history."""
 
@@ -864,16 +658,7 @@ class Choice(AnswerMixin, Struct, frozen=True, omit_defaults=True, kw_only=True)
     """Which answer this is, from 1 on: answer 0 is the result itself."""
     parts: list[Part]
     """The answer's parts in order."""
-    finish_reason: Literal[
-        "stop",
-        "length",
-        "function_calls",
-        "content_filter",
-        "refusal",
-        "pause",
-        "error",
-        "unknown",
-    ]
+    finish_reason: Literal["stop", "length", "function_calls", "content_filter", "refusal", "pause", "error", "unknown"]
     """Why the model stopped."""
     raw_finish_reason: str | None = None
     """The provider's own word for it; `None` when it sent none."""
@@ -884,16 +669,7 @@ class Choice(AnswerMixin, Struct, frozen=True, omit_defaults=True, kw_only=True)
 class CreateResult(CreateResultMixin, Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A model's answer."""
 
-    finish_reason: Literal[
-        "stop",
-        "length",
-        "function_calls",
-        "content_filter",
-        "refusal",
-        "pause",
-        "error",
-        "unknown",
-    ]
+    finish_reason: Literal["stop", "length", "function_calls", "content_filter", "refusal", "pause", "error", "unknown"]
     """Why the model stopped."""
     content: str | list[FunctionCall] = DERIVED
     """The text, or the function calls when there are any. Follows from `parts` when those are given."""
@@ -929,14 +705,7 @@ class CreateResult(CreateResultMixin, Struct, frozen=True, omit_defaults=True, k
     """What else the provider says about the answer as a whole, such as the service tier; never sent back. `None` for nothing."""
 
 
-class PartEnd(
-    Struct,
-    frozen=True,
-    omit_defaults=True,
-    tag_field="type",
-    tag="part_end",
-    kw_only=True,
-):
+class PartEnd(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="part_end", kw_only=True):
     """A part is complete. Sent for every function call, and for every part that has more to it than its deltas say: signatures, provider data, images."""
 
     type: ClassVar[Literal["part_end"]] = "part_end"

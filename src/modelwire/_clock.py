@@ -1,0 +1,29 @@
+"""The real clock; tests give clients one of their own."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+
+class RealClock:
+    """Time and chance of the machine; see `protocols.Clock`."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.perf_counter()
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Wait."""
+        return anyio.sleep(seconds)
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        return random.random()  # noqa: S311  # spreads retries; nothing is kept secret with it

@@ -1,0 +1,132 @@
+"""Options from all the spellings that users know to what one dialect sends. Pure; the table is the schema's."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from modelwire._option_table import ALIASES, FAMILIES, INSTEAD, NOOP, RANGES, WIRE
+from modelwire.errors import BadRequestError, UnsupportedOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+CALL_OPTIONS = frozenset({"extra_body", "extra_headers", "unsupported", "deadline"})
+"""Options of the call rather than of the generation: they have no wire name."""
+_AUTOGEN = frozenset({"json_output", "extra_create_args"})
+
+
+class Resolved(NamedTuple):
+    """What is sent, and what was left out on purpose."""
+
+    options: dict[str, Any]
+    dropped: list[str]
+
+
+def portable(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same options by their portable names; `None`s stay, since they switch a default off.
+
+    Raises `BadRequestError` where two spellings of one option are given, or a number is out of its range.
+    """
+    options: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
+    flat = {**given, **(given.get("extra_create_args") or {})}
+    flat.pop("extra_create_args", None)
+    if flat.get("response_mime_type") is not None:
+        _mime_type(flat)
+    if "json_output" in flat:
+        wanted = flat.pop("json_output")
+        flat.setdefault("response_format", {"type": "json_object"} if wanted is True else wanted or None)
+    for spelling, value in flat.items():
+        name = ALIASES.get(spelling, spelling)
+        if name in spelled and value is not None and options[name] is not None:
+            raise BadRequestError(f"{spelled[name]} and {spelling} are the same option; give one of them")
+        if name in spelled and value is None:
+            continue
+        options[name] = _in_range(name, value)
+        spelled[name] = spelling
+    return options
+
+
+def _mime_type(flat: dict[str, Any]) -> None:
+    """Gemini's word for JSON output, which may stand beside its schema."""
+    wanted = flat.pop("response_mime_type")
+    if wanted == "text/plain":
+        return
+    if wanted != "application/json":
+        raise BadRequestError(f"response_mime_type={wanted!r} is not known; it is 'application/json' or 'text/plain'")
+    if all(flat.get(name) is None for name in ("response_schema", "response_format", "output_format")):
+        flat["response_format"] = {"type": "json_object"}
+
+
+def _in_range(name: str, value: Any) -> Any:
+    bounds = RANGES.get(name)
+    if bounds is None or value is None:
+        return value
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise BadRequestError(f"{name}={value!r}: a number is needed")
+    least, most = bounds
+    if (least is not None and value < least) or (most is not None and value > most):
+        raise BadRequestError(f"{name}={value!r} is out of range: {_span(least, most)}")
+    return value
+
+
+def _span(least: float | None, most: float | None) -> str:
+    return f"{least} to {most}" if most is not None else f"at least {least}"
+
+
+def merged(defaults: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults with a call's own options over them; `None` switches a default off and is not sent."""
+    return {name: value for name, value in {**defaults, **call}.items() if value is not None}
+
+
+def check_names(names: Collection[str], family: str) -> None:
+    """Refuse names that no provider knows.
+
+    Raises `BadRequestError`, with the nearest known name.
+    """
+    for name in names:
+        if name not in FAMILIES["AnyOptions"] and name not in ALIASES and name not in _AUTOGEN:
+            near = difflib.get_close_matches(name, [*FAMILIES[family], *ALIASES], n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; what modelwire does not know goes into extra_body"
+            raise BadRequestError(f"{name} is not an option{hint}")
+
+
+def lacking(options: Mapping[str, Any], family: str, dialect: str, wire: Mapping[str, str]) -> dict[str, str]:
+    """Options that this API has no word for, each with the reason."""
+    known, written = FAMILIES[family], WIRE[dialect]
+    return {
+        name: "this API does not have it"
+        for name in options
+        if name not in CALL_OPTIONS
+        and name != "response_format"
+        and name not in wire
+        and (name not in known or name not in written)
+    }
+
+
+def resolve(options: Mapping[str, Any], refused: Mapping[str, str], dialect: str, provider: str) -> Resolved:
+    """What is left of the options after those that are refused.
+
+    A refused value that says nothing is left out silently. Any other raises `UnsupportedOptionError`, unless the
+    options say `unsupported="drop"`.
+    """
+    if not refused:
+        return Resolved(dict(options), [])
+    silent = NOOP.get(dialect, {})
+    kept: dict[str, Any] = {}
+    dropped: list[str] = []
+    for name, value in options.items():
+        if name not in refused:
+            kept[name] = value
+        elif name in silent and value == silent[name]:
+            continue
+        elif options.get("unsupported") == "drop":
+            dropped.append(name)
+        else:
+            instead = f"; use {INSTEAD[name]}" if name in INSTEAD else ""
+            raise UnsupportedOptionError(
+                f"{provider}: {name} is not supported: {refused[name]}{instead} (or pass unsupported='drop')",
+                option=name,
+            )
+    return Resolved(kept, dropped)

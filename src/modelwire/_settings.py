@@ -1,0 +1,137 @@
+"""What every client's constructor takes beside the options of the generation, and what it means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from modelwire._retry import RetryPolicy
+from modelwire.errors import BadRequestError
+from modelwire.protocols import Timeouts
+
+if TYPE_CHECKING:
+    import os
+    import ssl
+    from collections.abc import Mapping, Sequence
+
+    from modelwire.options import ModelInfo
+    from modelwire.protocols import Clock, Gate, Transport
+
+    Headers = Sequence[tuple[bytes, bytes]]
+
+
+class ClientSettings(TypedDict, total=False):
+    """Settings of every client. Every one may be left out, or be `None` for its default."""
+
+    http_client: Any
+    """An `httpx.AsyncClient` or `httpx2.AsyncClient` to use; it keeps its own settings, and is never closed."""
+    transport: Transport | str | None
+    """`"httpx"` (the default), or an object of one's own that moves the bytes."""
+    timeout: float | Timeouts | None
+    """Seconds to wait for the first byte and between bytes, or each by itself; by default 600, and 5 to connect."""
+    max_retries: int | None
+    """Requests beyond the first; short for `retry=RetryPolicy(max_retries=...)`, by default 2."""
+    retry: RetryPolicy | None
+    """When and how often a failed request is sent again; `None` for never."""
+    deadline: float | None
+    """Seconds that a whole call may take, waits and retries included; by default there is no limit."""
+    max_connections: int | None
+    """Connections open at once; by default 1000."""
+    verify: bool | str | os.PathLike[str] | ssl.SSLContext
+    """A file of certificate authorities, or a TLS context, where the system's are not right. It cannot be `False`."""
+    proxy: str | None
+    """URL of a proxy; by default those of the environment (`HTTPS_PROXY`, ...)."""
+    default_headers: Mapping[str, str] | None
+    """Headers of every request."""
+    model_info: ModelInfo | None
+    """What is known of the model, over what modelwire knows itself."""
+    gate: Gate | None
+    """An async function that runs before every request that goes over the wire, retries included."""
+    clock: Clock | None
+    """Time and chance, for tests."""
+
+
+SETTINGS = frozenset(ClientSettings.__annotations__)
+
+
+_OF_HTTPX = ("http_client", "max_connections", "verify", "proxy")
+
+
+def to_transport(settings: ClientSettings) -> Transport:
+    """The transport that the settings mean; httpx unless another is given.
+
+    Raises `ValueError` for a name that is not known, and where settings of httpx meet a transport that is not httpx.
+    """
+    transport = settings.get("transport")
+    given = {name: value for name, value in settings.items() if name in _OF_HTTPX and value is not None}
+    if transport is None or transport == "httpx":
+        from modelwire._transport import HttpxTransport  # noqa: PLC0415  # loads httpx: with the first client, not before
+
+        return HttpxTransport(**cast("dict[str, Any]", given))
+    if isinstance(transport, str):
+        raise ValueError(
+            f"transport={transport!r} is not known; it is 'httpx' or an object with send, stream and aclose"
+        )
+    if given:
+        raise ValueError(f"{', '.join(given)} would have no effect on a transport of one's own; set them there")
+    return transport
+
+
+def to_timeouts(timeout: float | Timeouts | None) -> Timeouts:
+    """Time limits from a number, which bounds the first byte and the pauses between bytes.
+
+    Raises `TypeError` for anything else.
+    """
+    if timeout is None:
+        return Timeouts()
+    if isinstance(timeout, Timeouts):
+        return timeout
+    if not isinstance(timeout, (int, float)) or not timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"timeout is seconds above 0, or a Timeouts(connect=..., first_byte=..., read=...), not {timeout!r}"
+        )
+    return Timeouts(
+        connect=min(float(timeout), Timeouts().connect or 5.0), first_byte=float(timeout), read=float(timeout)
+    )
+
+
+def to_headers(headers: Mapping[str, str] | None) -> Headers:
+    """Headers as the transport takes them.
+
+    Raises `BadRequestError` for a name or value that is no header.
+    """
+    if not headers:
+        return ()
+    made: list[tuple[bytes, bytes]] = []
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str) or any(c in name + value for c in "\r\n\0"):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequestError(f"header {name!r}: names and values are text without line breaks")
+        try:
+            made.append((name.lower().encode("ascii"), value.encode("latin-1")))
+        except UnicodeEncodeError:
+            raise BadRequestError(f"header {name!r}: HTTP takes only Latin-1 text here") from None
+    return tuple(made)
+
+
+def to_retry(settings: ClientSettings) -> RetryPolicy | None:
+    """The policy that `retry` and `max_retries` mean together.
+
+    Raises `TypeError` where both are given.
+    """
+    max_retries = settings.get("max_retries")
+    if max_retries is None:
+        return settings["retry"] if "retry" in settings else RetryPolicy()
+    if settings.get("retry") is not None:
+        raise TypeError("max_retries is short for retry=RetryPolicy(max_retries=...): give one of them")
+    return RetryPolicy(max_retries=max_retries)
+
+
+def to_deadline(deadline: Any) -> float | None:
+    """Seconds above 0, or none.
+
+    Raises `BadRequestError` for anything else.
+    """
+    if deadline is None:
+        return None
+    if not isinstance(deadline, (int, float)) or not deadline > 0:
+        raise BadRequestError(f"deadline={deadline!r}: seconds above 0 are needed, or None for no limit")
+    return float(deadline)

@@ -1,0 +1,592 @@
+"""The HTTP transport: the only file that touches an HTTP library.
+
+The library is httpx, or httpx2, its continuation, when the user passes a client of it. Both are used in the same narrow
+way: requests are prepared by hand, which costs a tenth of `build_request`, and sent with `client.send(stream=True)`, so
+that the hooks, auth, cookies, redirects and proxies of a passed client keep working.
+
+What makes this file longer than two calls is giving connections back: on `break`, errors, time limits, cancellation
+(twice over, too), a close from another task, and for streams that were dropped; on asyncio and on trio.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import ssl
+import sys
+from collections import deque
+from functools import lru_cache, partial
+from http.cookiejar import CookieJar
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+
+from modelwire._transport_errors import shown, translated
+from modelwire.errors import (
+    BadRequestError,
+    ConnectionFailedError,
+    ModelClientError,
+    ProtocolError,
+)
+from modelwire.protocols import HttpResponse, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
+    from types import ModuleType
+    from typing import Self
+
+    import httpx
+    import httpx2
+
+    from modelwire.protocols import HttpRequest
+
+    Client = httpx.AsyncClient | httpx2.AsyncClient
+    Response = httpx.Response | httpx2.Response
+    Limits = dict[str, float | None]  # the names of httpx: connect, pool, read, write
+
+MAX_BODY = 256 * 2**20
+"""Bytes of a whole answer, decompressed, beyond which it is refused: no model answers that much."""
+
+MAX_CONNECTIONS = 1000
+"""Connections of a client to all hosts; what the vendors' SDKs allow too."""
+
+KEEPALIVE_CONNECTIONS = 100
+KEEPALIVE_SECONDS = 55.0
+"""Below the 60 seconds after which common load balancers drop an idle connection. httpx's own default of 5 seconds means
+a new TLS handshake whenever a tool has run for longer."""
+
+CLOSE_LIMIT = 3.0
+"""Seconds that closing may take; it normally takes no time at all, but no cancellation interrupts it."""
+
+DRAIN_BYTES = 64 * 1024
+"""Bytes after the last frame of a stream beyond which the connection is not worth keeping."""
+
+DEFAULTS = Timeouts()
+
+
+class HttpxTransport:
+    """Implements `modelwire.protocols.Transport` over the pooled connections of httpx.
+
+    Without `http_client`, a client is made at the first call. It takes its proxies from the environment, as httpx does,
+    follows no redirects and keeps no cookies.
+
+    A passed `http_client` keeps its limits, headers, cookies, query parameters, event hooks, auth, redirects, mounts and
+    proxies, and is never closed here. Where a request sets the same header or parameter, the request's value is sent;
+    `host` and `content-length` are always the request's. Each time limit is, in this order: what the caller set
+    (differs from the default of `Timeouts`); the client's own, if its `timeout` is not httpx's default of 5 seconds, which
+    no model can be expected to keep; the default of `Timeouts`.
+
+    Use one transport in one event loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        http_client: Client | None = None,
+        max_connections: int | None = None,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        proxy: str | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        if http_client is not None and (max_connections is not None or verify is not True or proxy is not None):
+            raise ValueError(
+                "max_connections, verify and proxy have no effect on a passed http_client: set them where it is made."
+            )
+        if verify is False:
+            raise ValueError(
+                "verify=False would send the API key to anyone on the way. Pass verify='/path/to/ca.pem' for a server with "
+                "a private certificate authority, or an ssl.SSLContext for anything special."
+            )
+        self._library: Any = importlib.import_module(_library_of(http_client))
+        self._client: Client | None = http_client
+        self._passed = http_client is not None
+        self._closed = False
+        self._verify = verify
+        self._proxy = None if proxy is None else self._library.Proxy(proxy)
+        self._max_connections = MAX_CONNECTIONS if max_connections is None else max_connections
+        self._body: Any = _body_type(self._library)
+        self._unset_timeout = self._library.Timeout(5.0)
+        self._targets: dict[str, tuple[Any, bytes]] = {}
+        self._client_headers: Sequence[tuple[bytes, bytes]] = ()
+        self._base_headers: Sequence[tuple[bytes, bytes]] = ()
+        self.dropped: deque[HttpxStream] = deque()
+        self.max_body = max_body
+        self.errors: tuple[type[Exception], ...] = (
+            self._library.HTTPError,
+            self._library.InvalidURL,
+            self._library.StreamError,
+            OSError,  # of a socket; TLS errors of a running connection too
+        )
+
+    async def send(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        """Send a request and read the whole answer."""
+        stream = await self.stream(request, timeouts)
+        return HttpResponse(stream.status, stream.headers, await stream.read())
+
+    async def stream(self, request: HttpRequest, timeouts: Timeouts) -> HttpxStream:
+        """Send a request and return at the answer's headers."""
+        client = self._open_client()
+        if self.dropped:
+            await self._close_dropped()
+        url, host = self._targets.get(request.url) or self._target(client, request.url)
+        limits = self._limits(client, timeouts)
+        prepared = self._prepare(client, request, url, host, limits)
+        response = await self._answer(client, prepared, limits)
+        # httpcore reads this entry once before the headers and once more when the body begins (HTTP/2: at each frame).
+        limits["read"] = self._read_limit(client, timeouts)
+        stream = HttpxStream(self, response, url, limits)
+        if stream.status < 200:
+            await stream.aclose()
+            raise ProtocolError(f"{shown(url)} answered with status {stream.status}, which ends no request.")
+        return stream
+
+    async def aclose(self) -> None:
+        """Close what this transport made, streams that were dropped included; repeatable."""
+        self._closed = True
+        await self._close_dropped()
+        client, self._client = self._client, None
+        if client is not None and not self._passed:
+            await _uninterrupted(client.aclose)
+
+    async def reclaim(self, limits: Limits) -> None:
+        """Free what httpcore may have left in use by the request that these limits belong to."""
+        if self._client is not None:
+            await _repair_pools(self._client, limits)
+
+    # The client ----------------------------------------------------------------------------------------------------
+
+    def _open_client(self) -> Client:
+        if self._closed:
+            raise RuntimeError("This client is closed: make a new one.")
+        if self._client is None:
+            self._client = self._library.AsyncClient(
+                verify=self._verify if isinstance(self._verify, ssl.SSLContext) else _shared_tls(self._verify),
+                proxy=self._proxy,
+                limits=self._library.Limits(
+                    max_connections=self._max_connections,
+                    max_keepalive_connections=min(KEEPALIVE_CONNECTIONS, self._max_connections),
+                    keepalive_expiry=KEEPALIVE_SECONDS,
+                ),
+                timeout=None,
+                cookies=_NoCookies(),
+            )
+        return cast("Client", self._client)
+
+    async def _close_dropped(self) -> None:
+        while self.dropped:
+            await self.dropped.popleft().aclose()
+
+    # The request ---------------------------------------------------------------------------------------------------
+
+    def _target(self, client: Client, text: str) -> tuple[Any, bytes]:
+        try:
+            url = self._library.URL(text)
+        except self._library.InvalidURL as error:
+            reason = "" if "@" in text else f" ({error})"  # a password may stand where the parser saw something else
+            raise BadRequestError(f"The URL of the request is not valid{reason}. Check base_url.") from None
+        if url.scheme not in ("http", "https") or not url.host:
+            raise BadRequestError(f"{shown(url)!r} is not an http:// or https:// URL. Check base_url.")
+        if client.params:
+            url = url.copy_with(params=client.params.merge(url.params))
+        if len(self._targets) >= 256:
+            self._targets.clear()
+        self._targets[text] = target = (url, url.netloc)
+        return target
+
+    def _prepare(self, client: Client, request: HttpRequest, url: Any, host: bytes, limits: Limits) -> Any:
+        """`Request` with `headers` and `stream` ready does none of the merging that `build_request` repeats per call."""
+        raw = client.headers.raw
+        if raw != self._client_headers:
+            self._client_headers = raw
+            self._base_headers = _base_headers(raw)
+        names = {name for name, _ in request.headers}
+        headers = [(b"host", host)]
+        headers += [header for header in self._base_headers if header[0] not in names]
+        headers += request.headers
+        if request.body or request.method != "GET":
+            headers.append((b"content-length", b"%d" % len(request.body)))
+        prepared = self._library.Request(
+            request.method,
+            url,
+            headers=headers,
+            cookies=client.cookies if self._passed and client.cookies else None,
+            stream=self._body(request.body),
+            extensions={"timeout": limits},
+        )
+        if self._passed:
+            prepared.read()  # hooks and auth that sign may look at `request.content`
+        return prepared
+
+    def _limits(self, client: Client, timeouts: Timeouts) -> Limits:
+        """The time limits until the headers, under httpx's names."""
+        connect, first_byte, _, write = timeouts
+        limits: Limits = {"connect": connect, "pool": connect, "read": first_byte, "write": write}
+        theirs = client.timeout
+        if self._passed and theirs != self._unset_timeout:
+            if connect == DEFAULTS.connect:
+                limits["connect"], limits["pool"] = theirs.connect, theirs.pool
+            if first_byte == DEFAULTS.first_byte:
+                limits["read"] = theirs.read
+            if write == DEFAULTS.write:
+                limits["write"] = theirs.write
+        return limits
+
+    def _read_limit(self, client: Client, timeouts: Timeouts) -> float | None:
+        """The time limit between two pieces of the body."""
+        theirs = client.timeout
+        if self._passed and theirs != self._unset_timeout and timeouts.read == DEFAULTS.read:
+            return theirs.read
+        return timeouts.read
+
+    async def _answer(self, client: Client, prepared: Any, limits: Limits) -> Response:
+        try:
+            return await client.send(prepared, stream=True)
+        except self._library.HTTPStatusError as error:
+            # A hook of the user called `raise_for_status`; the codec knows better what the status means.
+            if error.request.extensions.get("timeout") is limits:
+                return error.response
+            failure = translated(error, prepared.url, limits)
+        except self.errors as error:
+            failure = translated(error, prepared.url, limits, headers=prepared.headers.raw)
+        except BaseException:  # cancelled
+            await _uninterrupted(partial(self.reclaim, limits))
+            raise
+        # Raised out here, so that the library's error, which holds the request with its credentials, is not its context.
+        try:
+            raise failure
+        finally:
+            del failure  # a variable of a frame that its traceback holds: a cycle
+
+
+class HttpxStream:
+    """Implements `modelwire.protocols.HttpStream`."""
+
+    status: int
+    headers: Mapping[bytes, bytes]
+
+    __slots__ = (
+        "_chunks",
+        "_closed",
+        "_generators",
+        "_limits",
+        "_reading",
+        "_response",
+        "_transport",
+        "_url",
+        "headers",
+        "status",
+    )
+
+    def __init__(self, transport: HttpxTransport, response: Response, url: Any, limits: Limits) -> None:
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.raw}
+        self._transport = transport
+        self._response = response
+        self._url = url
+        self._limits = limits
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._generators: list[AsyncGenerator[Any, Any]] = []
+        self._reading = False
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next piece of the body, decompressed."""
+        if self._closed:
+            raise StopAsyncIteration
+        if self._reading:
+            raise RuntimeError("Two tasks read from the same stream.")
+        self._reading = True
+        failure: ModelClientError | None = None
+        try:
+            if self._chunks is None:
+                piece = await _Capturing(self._first(), self._generators)
+            else:
+                piece = await self._chunks.__anext__()
+            if not self._closed:
+                self._reading = False
+                return piece
+            failure = self._closed_elsewhere()
+        except StopAsyncIteration:
+            pass
+        except self._transport.errors as error:
+            failure = (
+                self._closed_elsewhere() if self._closed else translated(error, self._url, self._limits, in_body=True)
+            )
+        except BaseException:
+            await self._stop_reading()
+            raise
+        await self._stop_reading()
+        if failure is None:
+            raise StopAsyncIteration
+        try:
+            raise failure
+        finally:
+            del failure  # as in `_answer`
+
+    async def read(self) -> bytes:
+        """The rest of the body; then the connection is free again."""
+        limit = self._transport.max_body
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self:
+            size += len(piece)
+            if size > limit:
+                await self.aclose()
+                raise ProtocolError(
+                    f"The answer of {shown(self._url)} is larger than {limit:,} bytes.", status_code=self.status
+                )
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def drain(self, grace: float) -> None:
+        """Read and drop what is left, for at most `grace` seconds, then close."""
+        left = DRAIN_BYTES
+        try:
+            with contextlib.suppress(ModelClientError), anyio.move_on_after(grace):
+                async for piece in self:
+                    left -= len(piece)
+                    if left < 0:
+                        break
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give the connection back, whatever was read; repeatable, from any task, and safe under cancellation."""
+        if self._closed:
+            return
+        self._closed = True
+        if not (self._response.is_closed and self._all_finished()):
+            await _uninterrupted(self._give_back)
+
+    def abandon(self) -> None:
+        """Leave the closing to the transport, which does it before its next request."""
+        if not self._closed:
+            self._transport.dropped.append(self)
+
+    def __del__(self) -> None:
+        # Only what was opened and lost before its owner could take care of it comes here unclosed.
+        if not getattr(self, "_closed", True):
+            self.abandon()
+
+    async def _first(self) -> bytes:
+        response = self._response
+        if response.is_stream_consumed:  # a hook read it
+            self._chunks = response.aiter_bytes()
+        elif response.is_closed:  # a hook raised before it was read
+            raise StopAsyncIteration
+        elif self.headers.get(b"content-encoding", b"identity") != b"identity":
+            self._chunks = response.aiter_bytes()
+        else:
+            self._chunks = response.aiter_raw()
+        return await self._chunks.__anext__()
+
+    async def _stop_reading(self) -> None:
+        self._reading = False
+        if self._closed:  # by another task, which had to leave the generators to this one
+            await _uninterrupted(self._close_generators)
+        else:
+            await self.aclose()
+
+    async def _give_back(self) -> None:
+        try:
+            await self._response.aclose()  # frees the slot of the library's pool
+            if not self._reading:
+                await self._close_generators()
+        finally:
+            await self._transport.reclaim(self._limits)
+
+    async def _close_generators(self) -> None:
+        """Close the library's nested generators, innermost first.
+
+        In any other order trio reports those that an outer one leaves to the garbage collector.
+        """
+        while self._generators:
+            await self._generators.pop().aclose()
+
+    def _all_finished(self) -> bool:
+        return all(cast("Any", generator).ag_frame is None for generator in self._generators)
+
+    def _closed_elsewhere(self) -> ModelClientError:
+        return ConnectionFailedError(
+            f"The stream from {shown(self._url)} was closed while another task read it.", retryable=False
+        )
+
+
+class _Capturing:
+    """Awaits a coroutine and collects the async generators that are first iterated inside it.
+
+    They are left without finalizer: their owner closes them. The hooks are set around each single step, so that no other
+    task sees them.
+    """
+
+    __slots__ = ("_coroutine", "_started")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, bytes], started: list[AsyncGenerator[Any, Any]]) -> None:
+        self._coroutine = coroutine
+        self._started = started
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        step: Callable[[Any], Any] = self._coroutine.send
+        argument: Any = None
+        while True:
+            hooks = sys.get_asyncgen_hooks()
+            sys.set_asyncgen_hooks(firstiter=self._started.append, finalizer=None)
+            try:
+                item = step(argument)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                sys.set_asyncgen_hooks(*hooks)
+            try:
+                argument = yield item
+                step = self._coroutine.send
+            except BaseException as error:  # noqa: BLE001  # thrown into the coroutine, which decides
+                argument = error
+                step = self._coroutine.throw
+
+
+class _Once:
+    """Iterates over one piece. Where httpx uses an async generator, a cancelled write leaves it unfinished."""
+
+    __slots__ = ("_piece",)
+
+    def __init__(self, piece: bytes) -> None:
+        self._piece: bytes | None = piece
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece, self._piece = self._piece, None
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+
+@lru_cache(maxsize=2)
+def _body_type(library: Any) -> type:
+    class Body(library.ByteStream):
+        def __init__(self, body: bytes) -> None:
+            super().__init__(body)
+            self._body = body
+
+        def __aiter__(self) -> _Once:
+            return _Once(self._body)
+
+    return Body
+
+
+class _NoCookies(CookieJar):
+    """Keeps nothing: an API for programs needs no cookies, and httpx looks for them in each answer."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        pass
+
+
+# Closing ---------------------------------------------------------------------------------------------------------------
+
+
+async def _uninterrupted(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a close to its end, for at most `CLOSE_LIMIT` seconds; then let a cancellation through that came meanwhile.
+
+    On trio, and for anyio's cancellation, a shielded scope is enough. asyncio's own `Task.cancel`, which
+    `asyncio.timeout` and web servers use, passes through such a scope, so on asyncio a task of its own does the closing.
+    """
+    asyncio = sys.modules.get("asyncio")  # not imported for this: trio does without
+    if asyncio is None or not _is_asyncio_task(asyncio):
+        await _quietly(close)
+        return
+    task = asyncio.ensure_future(_quietly(close))
+    interrupted: BaseException | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                interrupted = error
+    if interrupted is not None:
+        raise interrupted
+
+
+async def _quietly(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    # What is given back is not wanted any more, so that its failures concern nobody.
+    with contextlib.suppress(Exception), anyio.move_on_after(CLOSE_LIMIT, shield=True):
+        await close()
+
+
+async def _repair_pools(client: Any, limits: Limits) -> None:
+    """Take out of httpcore's pools what a cancelled request left in them, and close it.
+
+    A request that is cancelled while it waits for a connection, or between connecting and sending, or twice within one
+    step of the event loop, leaves its connection behind in a state that httpcore neither reuses nor removes; when
+    `max_connections` of them are lost, every call fails (https://github.com/encode/httpcore/issues/1093, not repaired
+    in httpx; in httpx2 the first case is). There is no public way to see this. Pools of another make are left alone.
+    """
+    for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
+        pool = getattr(transport, "_pool", None)
+        requests, connections = getattr(pool, "_requests", None), getattr(pool, "_connections", None)
+        if pool is None or not isinstance(requests, list) or not isinstance(connections, list):
+            continue
+        requests[:] = [entry for entry in requests if entry.request.extensions.get("timeout") is not limits]
+        held = {id(entry.connection) for entry in requests}
+        lost = [one for one in connections if id(one) not in held and not (one.is_idle() or one.is_closed())]
+        if lost:
+            connections[:] = [one for one in connections if one not in lost]
+            lost += pool._assign_requests_to_connections()  # noqa: SLF001  # to requests that wait
+            for connection in lost:
+                await connection.aclose()
+
+
+def _is_asyncio_task(asyncio: ModuleType) -> bool:
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:  # no running event loop: trio
+        return False
+
+
+# Settings --------------------------------------------------------------------------------------------------------------
+
+
+def _library_of(http_client: object) -> str:
+    """Name of the library that a client is from, by the classes it derives from."""
+    if http_client is None:
+        return "httpx"
+    for kind in type(http_client).__mro__:
+        library = kind.__module__.partition(".")[0]
+        if library in ("httpx", "httpx2") and kind.__name__ == "AsyncClient":
+            return library
+    raise TypeError(
+        f"http_client must be an httpx.AsyncClient or httpx2.AsyncClient, not {type(http_client).__qualname__}."
+    )
+
+
+def _shared_tls(verify: bool | str | os.PathLike[str]) -> ssl.SSLContext:
+    """One context for all clients with equal settings: making one takes 15 ms or more."""
+    if isinstance(verify, bool):
+        # The variables that httpx and OpenSSL read; certifi's list of authorities otherwise.
+        return _tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"), None)
+    path = os.fspath(verify)
+    changed = os.stat(path).st_mtime_ns  # noqa: PTH116  # raises an error that names the path
+    return _tls(None, path, changed) if os.path.isdir(path) else _tls(path, None, changed)  # noqa: PTH112
+
+
+@lru_cache(maxsize=16)
+def _tls(file: str | None, folder: str | None, _changed: int | None) -> ssl.SSLContext:
+    if not file and not folder:
+        import certifi  # noqa: PLC0415
+
+        file = certifi.where()
+    return ssl.create_default_context(cafile=file or None, capath=folder or None)
+
+
+def _base_headers(raw: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """A client's headers as they go into each request."""
+    return [
+        (name, b"modelwire " + value if name == b"user-agent" and value.startswith(b"python-httpx") else value)
+        for name, value in ((name.lower(), value) for name, value in raw)
+        if name not in (b"host", b"content-length", b"transfer-encoding")
+    ]

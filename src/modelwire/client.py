@@ -1,0 +1,285 @@
+"""`ProviderClient` joins a codec to a transport; `connect` picks a client by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from modelwire import _options, models
+from modelwire._call import Call, PlainCall, ProviderStream
+from modelwire._clock import RealClock
+from modelwire._settings import SETTINGS, to_deadline, to_headers, to_retry, to_timeouts, to_transport
+from modelwire.base import ChatCompletionClient
+from modelwire.errors import BadRequestError, ModelClientError
+from modelwire.output import response_schema
+from modelwire.tools import to_tool_choice, to_tools
+from modelwire.types import (
+    AssistantMessage,
+    ChatRequest,
+    Part,
+    SystemMessage,
+    Text,
+    ToolMessage,
+    ToolResult,
+    Usage,
+    UserMessage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from modelwire._stream import EventStream
+    from modelwire.base import ToolChoiceLike, ToolLike
+    from modelwire.options import ModelInfo
+    from modelwire._settings import ClientSettings, Headers
+    from modelwire.protocols import Clock, Codec
+    from modelwire.types import CreateResult, Message
+
+    TokenSource = Callable[[bool], Awaitable[str]]
+
+C = TypeVar("C", bound=Call)
+E = TypeVar("E", bound=ModelClientError)
+_MESSAGES = (UserMessage, AssistantMessage, SystemMessage, ToolMessage)
+_PARTS = (*Part.__args__, str)  # type: ignore[attr-defined]  # pyright: ignore  # a union of structs
+_NEUTRAL = (b"accept", b"content-type")
+
+
+class ProviderClient(ChatCompletionClient):
+    """A client of one model of one provider; the public clients in `providers/` differ in what they give to this one.
+
+    It owns the retries, the deadline and the connections of its calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        codec: Codec,
+        family: str,
+        given: Mapping[str, Any],
+        secret_headers: Headers = (),
+        token: TokenSource | None = None,
+        headers: Mapping[str, str] | None = None,
+        known: ModelInfo | None = None,
+    ) -> None:
+        """`given` holds the user's `ClientSettings` and default options, `family` names the type of the options.
+
+        `known` are the model's facts where they are not those of `model` at this provider.
+        """
+        settings = cast("ClientSettings", {name: value for name, value in given.items() if name in SETTINGS})
+        options = {name: value for name, value in given.items() if name not in SETTINGS}
+        _options.check_names(options, family)
+        self.model = model
+        self.codec = codec
+        self.transport = to_transport(settings)
+        self.retry = to_retry(settings)
+        self.timeouts = to_timeouts(settings.get("timeout"))
+        self.gate = settings.get("gate")
+        self.clock: Clock = settings.get("clock") or RealClock()
+        self.model_info = models.merged(known or models.lookup(codec.provider, model), settings.get("model_info"))
+        self.headers: Headers = (*to_headers(headers), *to_headers(settings.get("default_headers")))
+        self._family = family
+        self._secret_headers: Headers = secret_headers
+        self._token = token
+        self._defaults = _options.portable(options)
+        self._deadline = to_deadline(settings.get("deadline"))
+        self._used = Usage(prompt_tokens=0, completion_tokens=0)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, provider={self.codec.provider!r})"
+
+    # ------------------------------------------------------------------ the verbs
+
+    async def create(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolLike] = (),
+        tool_choice: ToolChoiceLike = "auto",
+        **options: Any,
+    ) -> CreateResult:
+        """Ask the model and wait for the whole answer.
+
+        Options given here go over those of the client; `None` switches one off. Raises `ModelClientError`, or one of
+        its kinds; `BadRequestError` with `status_code` 0 for what was refused before anything was sent.
+        """
+        call = self._call(PlainCall, messages, tools, tool_choice, options, stream=False)
+        return await call.run()
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolLike] = (),
+        tool_choice: ToolChoiceLike = "auto",
+        **options: Any,
+    ) -> EventStream:
+        """Ask the model and get typed events as they arrive; the last is a `Finish`.
+
+        Nothing is sent before the first event is asked for. Raises as `create` does, from the iteration; what is
+        wrong with the request itself is raised here.
+        """
+        return ProviderStream(self._call(Call, messages, tools, tool_choice, options, stream=True))
+
+    async def request_key(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolLike] = (),
+        tool_choice: ToolChoiceLike = "auto",
+        **options: Any,
+    ) -> bytes | None:
+        """Equal for equal requests to the same server: provider, URL, headers that change the answer, and body."""
+        http = self._call(PlainCall, messages, tools, tool_choice, options, stream=False).http
+        marked = b"".join(b"%b:%b\n" % (name, value) for name, value in http.headers if name not in _NEUTRAL)
+        return b"\0".join((self.codec.provider.encode(), http.url.encode(), marked, http.body))
+
+    def _call(
+        self,
+        kind: type[C],
+        messages: Sequence[Message],
+        tools: Sequence[ToolLike],
+        tool_choice: ToolChoiceLike,
+        given: dict[str, Any],
+        *,
+        stream: bool,
+    ) -> C:
+        """A call of this kind, checked and encoded; nothing is sent yet."""
+        _options.check_names(given, self._family)
+        options = _options.merged(self._defaults, _options.portable(given))
+        deadline = to_deadline(options.pop("deadline", self._deadline))
+        extra_headers = to_headers(options.pop("extra_headers", None))
+        response_format = options.pop("response_format", None)
+        tool_structs = to_tools(tools) if tools else []
+        request = ChatRequest(
+            model=self.model,
+            messages=self._messages(messages),
+            tools=tool_structs or None,
+            tool_choice=to_tool_choice(tool_choice, tool_structs),
+            response_format=None if response_format is None else response_schema(response_format),
+            options=options,
+            stream=stream,
+        )
+        codec = self.codec
+        refused = _options.lacking(options, self._family, codec.dialect, codec.spellings)
+        refused |= codec.refused(request, self.model_info)
+        kept, dropped = _options.resolve(options, refused, codec.dialect, codec.provider)
+        kept.pop("unsupported", None)
+        request = msgspec.structs.replace(request, options=kept)
+        http = codec.encode(request, self.model_info)
+        return kind(self, request, http, extra_headers, deadline, dropped)
+
+    def _messages(self, messages: Sequence[Any]) -> Sequence[Message]:
+        if isinstance(messages, (str, bytes, dict)) or not hasattr(messages, "__len__"):
+            raise BadRequestError(
+                f"messages is a list, such as [UserMessage(content='Hello')], not {type(messages).__name__}"
+            )
+        if not messages:
+            raise BadRequestError("messages is empty: there is nothing to answer")
+        if not all(type(message) in _MESSAGES for message in messages):
+            messages = _from_dicts(messages, self.codec.origin)
+        for index, message in enumerate(messages):
+            _check_content(message, index)
+        return messages
+
+    # ------------------------------------------------------------------ what calls ask of their client
+
+    @property
+    def refreshable(self) -> bool:
+        """Whether another try with fresh credentials makes sense after a 401."""
+        return self._token is not None
+
+    async def auth_headers(self, *, refresh: bool) -> Headers:
+        """The credentials of one attempt; `refresh` asks for a token that was not used before."""
+        if self._token is None:
+            return self._secret_headers
+        return (*self._secret_headers, (b"authorization", b"Bearer " + (await self._token(refresh)).encode()))
+
+    def redacted(self, error: E) -> E:
+        """The error without the client's own key, should the server have echoed it."""
+        for _, value in self._secret_headers:
+            secret = value.removeprefix(b"Bearer ")
+            if len(secret) >= 8:
+                error.args = (str(error.args[0]).replace(secret.decode("latin-1"), "***"), *error.args[1:])
+                error.body = error.body.replace(secret, b"***") if error.body else error.body
+        return error
+
+    def note_usage(self, usage: Usage | None) -> None:
+        """Add to the totals."""
+        if usage is not None:
+            self._used += usage
+
+    def actual_usage(self) -> Usage:
+        """Tokens that this client's calls used up to now, where the provider reported them."""
+        return self._used
+
+    async def close(self) -> None:
+        """Close the connections that this client made; a passed `http_client` stays open. Repeatable."""
+        await self.transport.aclose()
+
+
+def _from_dicts(messages: Sequence[Any], origin: str) -> list[Message]:
+    """Plain dicts, in OpenAI's form or modelwire's own, among messages or alone."""
+    from modelwire.providers._openai_chat import Quirks  # noqa: PLC0415  # only users of dicts pay for it
+    from modelwire.providers._openai_chat.read import read_messages  # noqa: PLC0415
+
+    raws: list[msgspec.Raw] = []
+    for index, message in enumerate(messages):
+        if not isinstance(message, (dict, *_MESSAGES)):
+            raise BadRequestError(f"messages[{index}]: a message or a dict is needed, not {type(message).__name__}")
+        try:
+            raws.append(msgspec.Raw(msgspec.json.encode(message)))
+        except (TypeError, ValueError) as error:
+            raise BadRequestError(f"messages[{index}]: not JSON: {error}") from None
+    return read_messages(raws, Quirks(provider=origin))
+
+
+def _check_content(message: Message, index: int) -> None:
+    """Structs do not check what they are built with; a wrong part would end as nonsense on the wire."""
+    content: Any = message.content
+    if isinstance(content, str):
+        return
+    allowed = (
+        (ToolResult,)
+        if isinstance(message, ToolMessage)
+        else (str, Text)
+        if isinstance(message, SystemMessage)
+        else _PARTS
+    )
+    if not isinstance(content, (list, tuple)):
+        raise BadRequestError(f"messages[{index}].content: text or a list is needed, not {type(content).__name__}")
+    if not content and not isinstance(message, AssistantMessage):
+        raise BadRequestError(f"messages[{index}].content: empty")
+    for place, part in enumerate(content):
+        if not isinstance(part, allowed):
+            names = ", ".join(kind.__name__ for kind in allowed)
+            raise BadRequestError(
+                f"messages[{index}].content[{place}]: {type(part).__name__} does not belong into a {type(message).__name__}; "
+                f"it takes {names}"
+            )
+
+
+def connect(name: str, **options: Any) -> ChatCompletionClient:
+    """A client by provider and model: `connect("openai:gpt-6-sol", max_tokens=200)`.
+
+    The part before the first colon picks the client, the rest is the model; `options` are those of that client's
+    constructor. Raises `ValueError` for a provider that is not known.
+    """
+    from modelwire.providers import client_factory  # noqa: PLC0415  # the index names them all
+
+    provider, colon, model = name.partition(":")
+    if not colon or not provider or not model:
+        raise ValueError(f"{name!r}: write it as 'provider:model', such as 'openai:gpt-6-sol'")
+    return client_factory(provider)(model=model, **options)
+
+
+def messages_from(body: Mapping[str, Any] | bytes, dialect: str) -> list[Message]:
+    """The messages of a request body in a provider's format, such as `messages_from(body, "openai-chat")`.
+
+    Raises `BadRequestError`, with the place, for a body that is none, and `ValueError` for a dialect that is not known.
+    """
+    from modelwire.providers import codec_for  # noqa: PLC0415  # the index names them all
+
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    return list(codec_for(dialect).decode_request(raw).messages)

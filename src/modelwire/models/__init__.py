@@ -1,0 +1,73 @@
+"""What is known about models: facts that codecs need, as data, and their lookup.
+
+`table.json` has one row for each known model of a provider; README.md beside it says where they come from. A model that is not there works all the same: everything is sent, and the server judges.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from modelwire.options import ModelInfo
+
+class ModelFamily:
+    """Names of model families, as AutoGen spells them; `ModelInfo["family"]` may be any other word too."""
+
+    GPT_5 = "gpt-5"
+    GPT_41 = "gpt-41"
+    GPT_45 = "gpt-45"
+    GPT_4O = "gpt-4o"
+    O1 = "o1"
+    O3 = "o3"
+    O4 = "o4"
+    GPT_4 = "gpt-4"
+    GPT_35 = "gpt-35"
+    R1 = "r1"
+    UNKNOWN = "unknown"
+
+
+_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|latest)$")
+
+
+def lookup(provider: str, model: str) -> ModelInfo:
+    """What is known of this model; a dated snapshot has the facts of its model. Only names when nothing is known."""
+    rows = _table().get(provider, {})
+    row = rows.get(model) or rows.get(_SNAPSHOT.sub("", model))
+    known: dict[str, Any] = {"model": model, "family": "unknown", **_PERMISSIVE, **(row or {})}
+    return cast("ModelInfo", known)
+
+
+def merged(known: ModelInfo, given: Mapping[str, Any] | None) -> ModelInfo:
+    """`known` with what a user says over it.
+
+    Raises `TypeError` for what is no mapping.
+    """
+    if given is None:
+        return known
+    if not isinstance(given, dict):
+        raise TypeError(
+            f"model_info is a dict, such as {{'vision': True, 'family': 'unknown'}}, not {type(given).__name__}"
+        )
+    return cast("ModelInfo", {**known, **given})
+
+
+_PERMISSIVE: dict[str, Any] = {
+    "vision": True,
+    "function_calling": True,
+    "json_output": True,
+    "structured_output": True,
+    "multiple_system_messages": True,
+}
+
+
+@cache
+def _table() -> dict[str, dict[str, dict[str, Any]]]:
+    data = files("modelwire.models").joinpath("table.json").read_bytes()
+    return msgspec.json.decode(data, type=dict[str, dict[str, dict[str, Any]]])

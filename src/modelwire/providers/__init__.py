@@ -1,0 +1,57 @@
+"""One place per provider: `_<dialect>` is its codec, `<provider>.py` its public client.
+
+This index is the only place outside the providers' own files that names them. It imports none of them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelwire.base import ChatCompletionClient
+    from modelwire.protocols import Codec
+
+CLIENTS = {
+    "openai": ("modelwire.providers.openai", "OpenAIChatCompletionClient"),
+    "azure": ("modelwire.providers.azure", "AzureOpenAIChatCompletionClient"),
+}
+"""Providers with a client of their own; all others are presets of `compatible.py`."""
+
+CODECS = {
+    "openai-chat": ("modelwire.providers._openai_chat", "ChatCodec"),
+}
+"""Wire formats."""
+
+
+def client_factory(provider: str) -> Callable[..., ChatCompletionClient]:
+    """What makes a client of this provider.
+
+    Raises `ValueError` for one that is not known.
+    """
+    if provider in CLIENTS:
+        return _load(CLIENTS[provider])
+    from modelwire.providers import compatible  # noqa: PLC0415  # only where it is asked for
+
+    if provider in compatible.PRESETS:
+        return partial(compatible.OpenAICompatibleChatCompletionClient, preset=provider)
+    known = ", ".join([*CLIENTS, *compatible.PRESETS])
+    raise ValueError(f"{provider!r} is not a provider that modelwire knows; it knows {known}")
+
+
+def codec_for(dialect: str) -> Codec:
+    """A codec of this wire format, for reading requests and answers without a client.
+
+    Raises `ValueError` for one that is not known.
+    """
+    if dialect not in CODECS:
+        raise ValueError(f"{dialect!r} is not a wire format that modelwire knows; it knows {', '.join(CODECS)}")
+    return _load(CODECS[dialect])("")
+
+
+def _load(where: tuple[str, str]) -> Any:
+    module, name = where
+    return getattr(import_module(module), name)

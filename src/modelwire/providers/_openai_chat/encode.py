@@ -1,0 +1,425 @@
+"""`ChatRequest` to a Chat Completions body.
+
+https://platform.openai.com/docs/api-reference/chat/create. The dict literals below are shaped like that page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelwire import _media
+from modelwire._option_table import WIRE
+from modelwire._schema_lowering import fits_openai_strict, openai_strict
+from modelwire.errors import BadRequestError
+from modelwire.types import (
+    AssistantMessage,
+    Audio,
+    CustomTool,
+    Document,
+    FunctionCall,
+    Image,
+    ProviderPart,
+    ProviderTool,
+    Reasoning,
+    Refusal,
+    SystemMessage,
+    Text,
+    Tool,
+    ToolMessage,
+    ToolResult,
+    UserMessage,
+    Video,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from modelwire.providers._openai_chat.quirks import Quirks
+    from modelwire.types import AnyTool, ChatRequest, InputPart, Message, Part, ResponseFormat, ToolChoice
+
+    Json = dict[str, Any]
+
+_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_WIRE = WIRE["openai-chat"]
+_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+
+def encode(request: ChatRequest, quirks: Quirks) -> bytes:
+    """The request's body.
+
+    Raises `BadRequestError` for what cannot be said in Chat Completions.
+    """
+    options = request.options or {}
+    body: Json = {"model": request.model, "messages": _messages(request.messages, quirks), **quirks.body}
+    if request.tools:
+        body["tools"] = [_tool(tool, quirks) for tool in request.tools]
+    if request.tool_choice is not None:
+        body["tool_choice"] = _tool_choice(request.tool_choice, request.tools or (), quirks)
+    if request.response_format is not None:
+        body["response_format"] = response_format(request.response_format, quirks)
+    for name, value in options.items():
+        wire = quirks.wire.get(name) or _WIRE.get(name)
+        if wire is not None:
+            body[wire] = value
+    if not request.tools:
+        # "Sending it without tools is a 400."
+        body.pop("parallel_tool_calls", None)
+    if request.stream:
+        body["stream"] = True
+        if quirks.stream_usage:
+            body["stream_options"] = {"include_usage": True, **(options.get("stream_options") or {})}
+    else:
+        body.pop("stream_options", None)  # refused where nothing is streamed
+    body |= options.get("extra_body") or {}
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRequestError(
+            f"the request cannot be written as JSON: {error}; look at the options and extra_body"
+        ) from None
+
+
+# ---------------------------------------------------------------------- messages
+
+
+def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
+    wire: list[Json] = []
+    for message in messages:
+        match message:
+            case UserMessage():
+                wire.append(_user(message, quirks))
+            case AssistantMessage():
+                wire.append(_Assistant(message, quirks).wire())
+            case SystemMessage():
+                wire.append(_system(message, quirks))
+            case ToolMessage():
+                wire += _tool_results(message.content, quirks)
+    return wire
+
+
+def _named(wire: Json, message: UserMessage | SystemMessage | AssistantMessage, quirks: Quirks) -> Json:
+    if message.source and quirks.message_names:
+        # "a-z, A-Z, 0-9, underscores and dashes, with a maximum length of 64"
+        wire["name"] = _NAME.sub("_", message.source)[:64]
+    return wire | own_data(message.provider_data, quirks)
+
+
+def own_data(provider_data: Mapping[str, dict[str, Any]] | None, quirks: Quirks) -> Json:
+    """The members that this provider, and no other, gets back."""
+    return provider_data.get(quirks.provider, {}) if provider_data else {}
+
+
+def _system(message: SystemMessage, quirks: Quirks) -> Json:
+    role = "developer" if message.developer and quirks.developer_role else "system"
+    return _named({"role": role, "content": _texts(message.content, quirks)}, message, quirks)
+
+
+def _texts(content: str | Sequence[str | Text], quirks: Quirks) -> str | list[Json]:
+    """Content that may only be text: as it was given, or joined where the server takes no lists."""
+    if isinstance(content, str):
+        return content
+    parts = [Text(text=part) if isinstance(part, str) else part for part in content]
+    if quirks.text_lists or any(own_data(part.provider_data, quirks) for part in parts):
+        return [_text(part, quirks) for part in parts]
+    return "\n\n".join(part.text for part in parts)
+
+
+def _text(part: Text, quirks: Quirks) -> Json:
+    return {"type": "text", "text": part.text, **own_data(part.provider_data, quirks)}
+
+
+def _user(message: UserMessage, quirks: Quirks) -> Json:
+    content = message.content
+    if not isinstance(content, str):
+        content = [_input(part, quirks) for part in content]
+    return _named({"role": "user", "content": content}, message, quirks)
+
+
+def _input(part: str | InputPart, quirks: Quirks) -> Json | msgspec.Raw:
+    match part:
+        case str():
+            return {"type": "text", "text": part}
+        case Text():
+            return _text(part, quirks)
+        case Image():
+            return _image(part) | own_data(part.provider_data, quirks)
+        case Audio():
+            return _audio(part) | own_data(part.provider_data, quirks)
+        case Document():
+            return _document(part, quirks) | own_data(part.provider_data, quirks)
+        case Video():
+            return _video(part, quirks) | own_data(part.provider_data, quirks)
+        case ProviderPart():
+            return _provider_part(part, quirks)
+
+
+def _provider_part(part: ProviderPart, quirks: Quirks) -> msgspec.Raw:
+    if part.provider != quirks.provider:
+        raise BadRequestError(
+            f"a message holds a {part.kind or 'part'} of {part.provider}, which {quirks.provider} does not understand; "
+            "leave it out or put its content into words"
+        )
+    return part.data
+
+
+def _image(part: Image) -> Json:
+    if part.file_id is not None:
+        raise BadRequestError(
+            "Chat Completions takes images as a URL or data, not by file_id; use the Responses API or from_file()"
+        )
+    url: Json = {"url": part.url or data_url(part.data or "", part.media_type, "image/png")}
+    if part.detail:
+        url["detail"] = part.detail
+    return {"type": "image_url", "image_url": url}
+
+
+def data_url(data: str, media_type: str | None, default: str) -> msgspec.Raw:
+    """A base64 data URL as JSON, spliced rather than escaped: the data may be megabytes."""
+    kind = media_type or _media.sniff_base64(data) or default
+    if not data.isascii() or '"' in data or "\\" in data or not _MEDIA_TYPE.fullmatch(kind):
+        raise BadRequestError(
+            f"the data of a {kind} part is not base64; make it with from_bytes(), from_file() or from_base64()"
+        )
+    return msgspec.Raw(f'"data:{kind};base64,{data}"'.encode("ascii"))
+
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;[\w.+=-]+)*")
+
+
+def _audio(part: Audio) -> Json:
+    media_type = part.media_type or (_media.sniff_base64(part.data) if part.data else None)
+    form = _AUDIO_FORMATS.get(media_type or "")
+    if part.data is None or form is None:
+        raise BadRequestError(f"Chat Completions takes audio as wav or mp3 data, not as {media_type or 'a reference'}")
+    return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
+
+
+def _document(part: Document, quirks: Quirks) -> Json:
+    if part.text is not None:
+        return {
+            "type": "text",
+            "text": f"{part.title or part.filename}\n\n{part.text}" if part.title or part.filename else part.text,
+        }
+    if not quirks.documents:
+        raise BadRequestError(f"{quirks.provider} takes no documents in Chat Completions; send its text instead")
+    if part.file_id is not None:
+        return {"type": "file", "file": {"file_id": part.file_id}}
+    if part.data is None:
+        raise BadRequestError(
+            "Chat Completions takes documents as data or file_id, not as a URL; fetch it and use from_bytes()"
+        )
+    file: Json = {
+        "filename": part.filename or "document.pdf",
+        "file_data": data_url(part.data, part.media_type, "application/pdf"),
+    }
+    return {"type": "file", "file": file}
+
+
+def _video(part: Video, quirks: Quirks) -> Json:
+    if not quirks.video or part.file_id is not None:
+        raise BadRequestError(f"{quirks.provider} takes no video in Chat Completions; send frames as images instead")
+    return {
+        "type": "video_url",
+        "video_url": {"url": part.url or data_url(part.data or "", part.media_type, "video/mp4")},
+    }
+
+
+class _Assistant:
+    """One assistant message on its way to the wire."""
+
+    __slots__ = ("_audio", "_calls", "_chunks", "_message", "_opaque", "_quirks", "_reasoning", "_refusal", "_texts")
+
+    def __init__(self, message: AssistantMessage, quirks: Quirks) -> None:
+        self._message = message
+        self._quirks = quirks
+        self._texts: list[Text] = []
+        self._chunks: list[Json | msgspec.Raw] = []
+        self._opaque = False
+        self._reasoning: list[Reasoning] = []
+        self._refusal: list[str] = []
+        self._calls: list[Json] = []
+        self._audio: str | None = None
+        for part in [message.content] if isinstance(message.content, str) else message.content:
+            self._add(Text(text=part) if isinstance(part, str) else part)
+
+    def _add(self, part: Part) -> None:
+        quirks = self._quirks
+        match part:
+            case Text():
+                self._texts.append(part)
+                self._chunks.append(_text(part, quirks))
+            case FunctionCall():
+                self._calls.append(_call(part, quirks))
+            case Reasoning():
+                if part.provider == quirks.provider:
+                    self._reasoning.append(part)
+                    self._chunks.append(_thinking_chunk(part, quirks))
+            case Refusal():
+                self._refusal.append(part.text)
+            case Audio():
+                self._audio = part.id
+            case ProviderPart():
+                if part.provider == quirks.provider:
+                    self._opaque = True
+                    self._chunks.append(part.data)
+            case Image() | Document() | Video() | ToolResult():
+                # What the model drew or ran elsewhere has no place in an assistant message of this API.
+                pass
+
+    def wire(self) -> Json:
+        wire: Json = {"role": "assistant"}
+        content = self._content()
+        if content is not None:
+            wire["content"] = content
+        if self._refusal:
+            wire["refusal"] = "".join(self._refusal)
+        if self._audio:
+            wire["audio"] = {"id": self._audio}
+        wire |= self._reasoning_members()
+        if self._calls:
+            wire["tool_calls"] = self._calls
+        return _named(wire, self._message, self._quirks)
+
+    def _content(self) -> str | list[Any] | None:
+        if isinstance(self._message.content, str):
+            return self._message.content
+        if self._opaque or (self._reasoning and self._quirks.reasoning_field == "content"):
+            return self._chunks
+        if not self._texts:
+            return None if self._calls or self._refusal or self._audio else ""
+        if len(self._texts) > 1 and self._quirks.text_lists:
+            return [_text(part, self._quirks) for part in self._texts]
+        return "".join(part.text for part in self._texts)
+
+    def _reasoning_members(self) -> Json:
+        members: Json = {}
+        for part in self._reasoning:
+            own = dict(own_data(part.provider_data, self._quirks))
+            field = msgspec.json.decode(own.pop("field")) if "field" in own else self._quirks.reasoning_field
+            if part.text and field not in ("", "content"):
+                members[field] = members.get(field, "") + part.text
+            members |= own
+        if not members and self._calls and self._quirks.reasoning_filler:
+            members[self._quirks.reasoning_field] = self._quirks.reasoning_filler
+        return members
+
+
+def _thinking_chunk(part: Reasoning, quirks: Quirks) -> Json:
+    """Mistral's form of reasoning: https://docs.mistral.ai/capabilities/reasoning."""
+    return {
+        "type": "thinking",
+        "thinking": [{"type": "text", "text": part.text}],
+        **own_data(part.provider_data, quirks),
+    }
+
+
+def _call(call: FunctionCall, quirks: Quirks) -> Json:
+    if call.custom:
+        body: Json = {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    else:
+        # An empty string is what a model writes for "no arguments"; servers that parse the history refuse it.
+        body = {"type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
+    return {"id": call_id(call.id, quirks), **body, **own_data(call.provider_data, quirks)}
+
+
+def call_id(given: str, quirks: Quirks) -> str:
+    """The id as the server takes it; the same for a call and its result."""
+    if not quirks.short_call_ids or re.fullmatch(r"[a-zA-Z0-9]{9}", given):
+        return given
+    return hashlib.sha256(given.encode()).hexdigest()[:9]
+
+
+def _tool_results(results: Sequence[ToolResult], quirks: Quirks) -> Iterable[Json]:
+    """A `tool` message for each result; what only a user may show follows in a `user` message of its own."""
+    shown: list[Json | msgspec.Raw] = []
+    for result in results:
+        texts: list[str | Text] = []
+        parts = [result.content] if isinstance(result.content, str) else result.content
+        for part in parts:
+            if isinstance(part, (str, Text)):
+                texts.append(part)
+            else:
+                shown.append(_input(part, quirks))
+        content = result.content if isinstance(result.content, str) else _texts(texts, quirks)
+        if result.is_error:
+            content = (
+                f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
+            )
+        wire: Json = {"role": "tool", "tool_call_id": call_id(result.call_id, quirks), "content": content}
+        yield wire | own_data(result.provider_data, quirks)
+    if shown:
+        note: Json = {"type": "text", "text": "What the tools showed:"}
+        yield {"role": "user", "content": [note, *shown]}
+
+
+# ---------------------------------------------------------------------- tools and formats
+
+
+def _tool(tool: AnyTool, quirks: Quirks) -> Json | msgspec.Raw:
+    match tool:
+        case Tool():
+            return _function(tool, quirks)
+        case CustomTool():
+            return _custom(tool, quirks)
+        case ProviderTool():
+            return tool.data
+
+
+def _function(tool: Tool, quirks: Quirks) -> Json:
+    function: Json = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None and quirks.strict_tools:
+        function["strict"] = tool.strict
+        if tool.strict and tool.parameters is not None:
+            function["parameters"] = openai_strict(tool.parameters).schema
+    return {"type": "function", "function": function, **own_data(tool.provider_data, quirks)}
+
+
+def _custom(tool: CustomTool, quirks: Quirks) -> Json:
+    custom: Json = {"name": tool.name}
+    if tool.description is not None:
+        custom["description"] = tool.description
+    if tool.grammar is not None:
+        custom["format"] = {"type": "grammar", "grammar": {"syntax": tool.syntax or "lark", "definition": tool.grammar}}
+    return {"type": "custom", "custom": custom, **own_data(tool.provider_data, quirks)}
+
+
+def _tool_choice(choice: ToolChoice | ProviderTool, tools: Sequence[AnyTool], quirks: Quirks) -> Any:
+    if isinstance(choice, ProviderTool):
+        return choice.data
+    word = quirks.required_word if choice.mode == "required" else choice.mode
+    if choice.tools is None:
+        return word
+    customs = {tool.name for tool in tools if isinstance(tool, CustomTool)}
+    named = [
+        {"type": kind, kind: {"name": name}}
+        for name in choice.tools
+        for kind in ["custom" if name in customs else "function"]
+    ]
+    if choice.mode == "required" and len(named) == 1:
+        return named[0]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
+
+
+def response_format(wanted: ResponseFormat, quirks: Quirks) -> Json:
+    """The `response_format` member.
+
+    Raises `BadRequestError` for a schema that strict mode was asked for and cannot express.
+    """
+    if wanted.type != "json_schema" or wanted.schema is None:
+        return {"type": wanted.type}
+    if not quirks.json_schema:
+        return {"type": "json_object"}
+    strict = fits_openai_strict(wanted.schema) if wanted.strict is None else wanted.strict
+    schema = openai_strict(wanted.schema).schema if strict else wanted.schema
+    described: Json = {"name": wanted.name or "answer", "schema": schema, "strict": strict}
+    if wanted.description is not None:
+        described["description"] = wanted.description
+    return {"type": "json_schema", "json_schema": described}

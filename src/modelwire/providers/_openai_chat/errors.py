@@ -1,0 +1,220 @@
+"""Error answers of OpenAI's APIs and of the servers that imitate them, as modelwire's errors.
+
+https://platform.openai.com/docs/guides/error-codes; Azure:
+https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter; OpenRouter:
+https://openrouter.ai/docs/api-reference/errors. Shapes seen: `{"error": {...}}`, `{"error": "text"}`, `{"detail": ...}`
+(FastAPI), `{"message": ...}`, a list around any of them, plain text, and HTML from proxies.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from modelwire import _http, errors
+from modelwire.protocols import HttpFacts
+
+if TYPE_CHECKING:
+    from modelwire.protocols import HttpResponse
+
+_CONTENT_FILTER = {"content_filter", "content_policy_violation", "responsibleaipolicyviolation", "moderation_blocked"}
+_CONTEXT = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
+_CONTEXT_TEXT = re.compile(
+    r"maximum context length|context length exceeded|context[- ]window|available context size|prompt is too long"
+    r"|reduce the length of the (messages|prompt)",
+    re.IGNORECASE,
+)
+_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "credit_balance_exhausted", "billing_not_active"}
+_KEY = {"invalid_api_key", "invalid_authentication", "authentication_error"}
+_UNSUPPORTED = {"unsupported_parameter", "unsupported_value"}
+_SECRET = re.compile(r"\b((?:sk|gsk|xai|pk|csk|fw|tgp|AIza)[-_])[\w*.-]{6,}")
+"""Providers quote wrong keys in their errors, masked more or less."""
+
+_STATUS_OF_WORD = {
+    "server_error": 500,
+    "internal_error": 500,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "insufficient_quota": 429,
+    "overloaded_error": 503,
+    "service_unavailable": 503,
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "content_filter": 400,
+    "context_length_exceeded": 400,
+}
+"""HTTP status that an error inside a 200 answer stands for, by its `code` or `type`."""
+
+
+class _Said(NamedTuple):
+    """What an error body says."""
+
+    message: str
+    code: str | None = None
+    kind: str | None = None
+    param: str | None = None
+    inner: str | None = None
+    """Azure's `innererror.code`."""
+    flagged: bool = False
+    """OpenRouter's moderation found something."""
+
+    @property
+    def words(self) -> set[str]:
+        return {word.lower() for word in (self.code, self.kind, self.inner) if word}
+
+
+def error_from_response(response: HttpResponse, facts: HttpFacts, provider: str) -> errors.ModelClientError:
+    """The error that an answer with this status stands for."""
+    return _made(response.status, _said(response.body, response.status), response.body, facts, provider)
+
+
+def error_from_body(body: bytes, provider: str) -> errors.ModelClientError | None:
+    """The error that a body tells of although its status was 200; `None` when it tells of none."""
+    value = _json(body)
+    if not isinstance(value, dict) or not _tells_of_error(value):
+        return None
+    said = _said(body, 200)
+    status = int(said.code) if said.code and said.code.isdecimal() and 400 <= int(said.code) < 600 else 0
+    words = (_STATUS_OF_WORD.get(word or "") for word in (said.code, said.kind))
+    return _made(status or next(filter(None, words), 500), said, body, HttpFacts(), provider)
+
+
+def _tells_of_error(value: dict[str, Any]) -> bool:
+    if value.get("error"):
+        return True
+    return "choices" not in value and bool(value.get("detail") or (value.get("message") and "object" in value))
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _said(body: bytes, status: int) -> _Said:
+    value = _json(body)
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, dict):
+        return _Said(_plain(body, status))
+    error = value.get("error") or value
+    if isinstance(error, str):
+        return _Said(error, code=_word(value.get("code")), kind=_word(value.get("type")))
+    if not isinstance(error, dict):
+        return _Said(_http.excerpt(body))
+    message = error.get("message") or error.get("detail") or value.get("message") or _http.excerpt(body)
+    metadata = error.get("metadata") if isinstance(error.get("metadata"), dict) else {}
+    inner = error.get("innererror")
+    return _Said(
+        _detail(message) + _upstream(metadata),
+        _word(error.get("code")),
+        _word(error.get("type")),
+        _word(error.get("param")),
+        _word(inner.get("code")) if isinstance(inner, dict) else None,
+        bool(metadata and ("flagged_input" in metadata or "reasons" in metadata)),
+    )
+
+
+def _upstream(metadata: Any) -> str:
+    """What a router says of the server behind it."""
+    raw = metadata.get("raw") if metadata else None
+    return f" [{metadata.get('provider_name') or 'upstream'}: {str(raw)[: _http.EXCERPT]}]" if raw else ""
+
+
+def _detail(message: Any) -> str:
+    """FastAPI's list of `{loc, msg}` as a sentence; anything else as text."""
+    if isinstance(message, str):
+        return message
+    if isinstance(message, list):
+        items = [item for item in message if isinstance(item, dict) and "msg" in item]
+        if items:
+            return "; ".join(f"{'.'.join(map(str, item.get('loc', ())))}: {item['msg']}" for item in items)
+    return msgspec.json.encode(message).decode()[: _http.EXCERPT]
+
+
+def _word(value: Any) -> str | None:
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None
+
+
+def _plain(body: bytes, status: int) -> str:
+    if not body.strip():
+        return "an empty answer" if status < 400 else "no explanation"
+    if _http.looks_like_html(body):
+        return f"a web page instead of JSON (a proxy, a login page, or a wrong base_url): {_http.excerpt(body)}"
+    return _http.excerpt(body)
+
+
+def _made(status: int, said: _Said, body: bytes, facts: HttpFacts, provider: str) -> errors.ModelClientError:
+    kind, retryable = _kind(status, said)
+    where = ", ".join(
+        f"{name} {value}"
+        for name, value in (("status", status), ("code", said.code or said.kind), ("request id", facts.request_id))
+        if value
+    )
+    message = f"{provider}: {_redacted(said.message)} ({where})" + _remedy(kind)
+    arguments: dict[str, Any] = {
+        "status_code": status,
+        "code": said.code or said.kind,
+        "request_id": facts.request_id,
+        "retry_after": facts.retry_after,
+        "retryable": retryable if facts.should_retry is None else facts.should_retry,
+        "rate_limit": facts.rate_limit,
+        "body": _redacted(body[: _http.MAX_ERROR_BODY].decode("latin-1")).encode("latin-1"),
+    }
+    if kind is errors.UnsupportedOptionError:
+        arguments["option"] = said.param
+    return kind(message, **arguments)
+
+
+def _redacted(text: str) -> str:
+    return _SECRET.sub(r"\1***", text)
+
+
+def _remedy(kind: type[errors.ModelClientError]) -> str:
+    if kind is errors.AuthenticationError:
+        return "; check api_key= and that it belongs to this base_url"
+    if kind is errors.NotFoundError:
+        return "; check model= and base_url="
+    return ""
+
+
+def _kind(status: int, said: _Said) -> tuple[type[errors.ModelClientError], bool | None]:
+    """The class of the error, and whether a retry may help where that differs from the class's default."""
+    words = said.words
+    if words & _CONTENT_FILTER or said.flagged:
+        return errors.ContentFilterError, None
+    if status < 500 and (words & _CONTEXT or _CONTEXT_TEXT.search(said.message)):
+        return errors.ContextLengthError, None
+    if words & _QUOTA or status == 402:
+        return errors.QuotaExceededError, None
+    if words & _KEY or status == 401:
+        return errors.AuthenticationError, None
+    if status < 500 and words & _UNSUPPORTED and not (said.param or "").startswith("messages"):
+        return errors.UnsupportedOptionError, None
+    return _KIND_OF_STATUS.get(status) or _kind_of_class(status)
+
+
+_KIND_OF_STATUS: dict[int, tuple[type[errors.ModelClientError], bool | None]] = {
+    403: (errors.PermissionDeniedError, None),
+    404: (errors.NotFoundError, None),
+    408: (errors.ModelTimeoutError, None),
+    409: (errors.ModelClientError, True),  # a lock; all SDKs of the vendor retry it
+    429: (errors.RateLimitError, None),
+    498: (errors.OverloadedError, None),  # Groq: no flex capacity
+    501: (errors.ServerError, False),
+    503: (errors.OverloadedError, None),
+    529: (errors.OverloadedError, None),
+}
+
+
+def _kind_of_class(status: int) -> tuple[type[errors.ModelClientError], bool | None]:
+    if status >= 500:
+        return errors.ServerError, None
+    if status >= 400:
+        return errors.BadRequestError, None
+    return errors.ModelClientError, None

@@ -1,0 +1,56 @@
+"""Where servers that speak Chat Completions differ from each other.
+
+A server is a `Quirks` value; the codec asks it and never asks for a name. Presets with their sources are in
+`providers/compatible.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+NO_OVERRIDES: Mapping[str, str] = {}
+
+
+class Quirks(msgspec.Struct, frozen=True, kw_only=True):
+    """Switches over the Chat Completions codec; the defaults are those of a typical compatible server."""
+
+    provider: str = "openai-compatible"
+    """Name of the provider, in results and as the key of `provider_data`."""
+    wire: Mapping[str, str] = NO_OVERRIDES
+    """Options that the server spells in its own way, or has beyond OpenAI's: portable name to wire name."""
+    refused: Mapping[str, str] = NO_OVERRIDES
+    """Options that the server answers with an error, each with the reason."""
+    developer_role: bool = False
+    """Whether the role `developer` exists."""
+    required_word: str = "required"
+    """What `tool_choice` calls a call of any tool."""
+    reasoning_field: Literal["", "reasoning", "reasoning_content", "content"] = "reasoning_content"
+    """Member of an assistant message that takes its reasoning back; `content`: as `thinking` chunks; empty: nowhere."""
+    reasoning_filler: str = ""
+    """What an assistant message with calls carries as reasoning where it has none, for servers that insist on some."""
+    reasoning_beside_completion: bool = False
+    """Whether `completion_tokens` leaves reasoning out."""
+    stream_usage: bool = True
+    """Whether `stream_options.include_usage` exists; where not, usage comes by itself."""
+    strict_tools: bool = True
+    """Whether a tool may carry `strict`."""
+    message_names: bool = True
+    """Whether messages other than tool results may carry `name`."""
+    json_schema: bool = True
+    """Whether `response_format` knows `json_schema`; where not, any JSON object is asked for and checked on arrival."""
+    text_lists: bool = False
+    """Whether system, assistant and tool messages may hold lists of text parts; where not, texts are joined."""
+    documents: bool = True
+    """Whether user messages may hold `file` parts."""
+    video: bool = False
+    """Whether user messages may hold `video_url` parts."""
+    short_call_ids: bool = False
+    """Whether ids of calls must be nine letters and digits."""
+    body: Mapping[str, object] = {}  # noqa: RUF012  # frozen, and never written
+    """Members that every request carries."""
+
+
+OPENAI = Quirks(provider="openai", developer_role=True, reasoning_field="", text_lists=True)

@@ -1,0 +1,460 @@
+"""A Chat Completions body to a `ChatRequest`: what `encode` wrote, or what another client would send.
+
+Messages may also be in modelwire's own JSON form, or mix both: `{"role": ..., "content": ...}` dicts that users pass to
+`create` are read here too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from modelwire._option_table import WIRE
+from modelwire.errors import BadRequestError
+from modelwire.types import (
+    AnyTool,
+    AssistantMessage,
+    Audio,
+    ChatRequest,
+    CustomTool,
+    Document,
+    FunctionCall,
+    Image,
+    InputPart,
+    Message,
+    Part,
+    ProviderPart,
+    ProviderTool,
+    Reasoning,
+    Refusal,
+    ResponseFormat,
+    SystemMessage,
+    Text,
+    Tool,
+    ToolChoice,
+    ToolMessage,
+    ToolResult,
+    UserMessage,
+    Video,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelwire.providers._openai_chat.quirks import Quirks
+
+    Members = dict[str, msgspec.Raw]
+
+Raw = msgspec.Raw
+NOTHING = Raw()
+_members = msgspec.json.Decoder(dict[str, Raw])
+_items = msgspec.json.Decoder(list[Raw])
+_own_part = msgspec.json.Decoder(Part)
+_own_tool_result = msgspec.json.Decoder(ToolResult)
+
+_HANDLED = {"model", "messages", "tools", "tool_choice", "response_format", "stream", "stream_options"}
+
+
+def decode_request(body: bytes, quirks: Quirks) -> ChatRequest:
+    """A whole body.
+
+    Raises `BadRequestError`, with the place, when it is none.
+    """
+    members = _object(body, "the body")
+    options = _options(members, quirks)
+    tools = _list(members.get("tools", NOTHING), "tools")
+    choice = members.get("tool_choice", NOTHING)
+    wanted = members.get("response_format", NOTHING)
+    return ChatRequest(
+        model=_string(members.get("model", NOTHING), "model"),
+        messages=read_messages(_list(members.get("messages", NOTHING), "messages"), quirks),
+        tools=[_tool(raw, f"tools[{index}]", quirks) for index, raw in enumerate(tools)] or None,
+        tool_choice=_tool_choice(choice) if _given(choice) else None,
+        response_format=_response_format(wanted) if _given(wanted) else None,
+        options=options or None,
+        stream=bytes(members.get("stream", NOTHING)) == b"true",
+    )
+
+
+def _options(members: Members, quirks: Quirks) -> dict[str, Any]:
+    names = {wire: name for name, wire in WIRE["openai-chat"].items()} | {"max_tokens": "max_tokens"}
+    names |= {wire: name for name, wire in quirks.wire.items()}
+    options: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for wire, raw in members.items():
+        if wire in _HANDLED:
+            continue
+        value = msgspec.json.decode(raw)
+        if value is not None:
+            (options if wire in names else extra)[names.get(wire, wire)] = value
+    stream_options = members.get("stream_options", NOTHING)
+    if _given(stream_options):
+        rest = {key: value for key, value in msgspec.json.decode(stream_options).items() if key != "include_usage"}
+        options |= {"stream_options": rest} if rest else {}
+    return options | ({"extra_body": extra} if extra else {})
+
+
+# ---------------------------------------------------------------------- messages
+
+
+def read_messages(items: list[Raw], quirks: Quirks) -> list[Message]:
+    """Messages in this format, or in modelwire's own, or mixed.
+
+    Raises `BadRequestError`, with the place, for what is neither.
+    """
+    messages: list[Message] = []
+    for index, raw in enumerate(items):
+        message = _message(raw, f"messages[{index}]", quirks)
+        last = messages[-1] if messages else None
+        if isinstance(message, ToolMessage) and isinstance(last, ToolMessage):
+            messages[-1] = ToolMessage(content=[*last.content, *message.content], source=last.source)
+        else:
+            messages.append(message)
+    return messages
+
+
+def _message(raw: Raw, place: str, quirks: Quirks) -> Message:
+    members = _object(raw, place)
+    role = _string(members.pop("role", NOTHING), f"{place}.role")
+    read = _ROLES.get(role)
+    if read is None:
+        known = ", ".join(sorted(_ROLES))
+        raise BadRequestError(f"{place}: role {role!r} is not known; it is one of {known}")
+    try:
+        return read(members, place, quirks)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"{place}: {error}") from None
+
+
+def _system(members: Members, place: str, quirks: Quirks) -> SystemMessage:
+    developer = members.pop("developer", Raw(b"false"))
+    content = _content(members, place, quirks)
+    if not isinstance(content, str) and not all(isinstance(part, (str, Text)) for part in content):
+        raise BadRequestError(f"{place}.content: a system message holds only text")
+    return SystemMessage(
+        content=cast("list[str | Text]", content),
+        developer=bytes(developer) == b"true",
+        source=_source(members),
+        provider_data=_own(members, quirks),
+    )
+
+
+def _developer(members: Members, place: str, quirks: Quirks) -> SystemMessage:
+    return _system({**members, "developer": Raw(b"true")}, place, quirks)
+
+
+def _user(members: Members, place: str, quirks: Quirks) -> UserMessage:
+    content = cast("list[str | InputPart]", _content(members, place, quirks))
+    return UserMessage(content=content, source=_source(members), provider_data=_own(members, quirks))
+
+
+def _assistant(members: Members, place: str, quirks: Quirks) -> AssistantMessage:
+    before: list[Part] = _reasoning(members, quirks)
+    content = _content(members, place, quirks, absent="")
+    refusal = _text(members.pop("refusal", NOTHING))
+    audio = members.pop("audio", NOTHING)
+    thought = _text(members.pop("thought", NOTHING)) or None
+    members.pop("annotations", None)  # where an answer's sources were: nothing that a request may say
+    after: list[Part] = [Refusal(text=refusal)] if refusal else []
+    if _given(audio):
+        after.append(Audio(id=_string(_object(audio, f"{place}.audio").get("id", NOTHING), f"{place}.audio.id")))
+    calls = members.pop("tool_calls", NOTHING)
+    after += [
+        _call(raw, f"{place}.tool_calls[{index}]", quirks)
+        for index, raw in enumerate(_list(calls, f"{place}.tool_calls"))
+    ]
+    if before or after:
+        texts: list[Any] = ([Text(text=content)] if content else []) if isinstance(content, str) else list(content)
+        content = [*before, *texts, *after]
+    return AssistantMessage(
+        content=cast("list[str | Part]", content),
+        source=_source(members),
+        thought=thought,
+        provider_data=_own(members, quirks),
+    )
+
+
+def _reasoning(members: Members, quirks: Quirks) -> list[Part]:
+    own: Members = {}
+    text = ""
+    for field in ("reasoning", "reasoning_content"):
+        found = _text(members.pop(field, NOTHING))
+        if found and not text:
+            text = found
+            if field != quirks.reasoning_field:
+                own["field"] = Raw(msgspec.json.encode(field))
+    details = members.pop("reasoning_details", NOTHING)
+    if _given(details):
+        own["reasoning_details"] = details.copy()
+    if not text and not own:
+        return []
+    return [Reasoning(text=text, provider=quirks.provider, provider_data={quirks.provider: own} if own else None)]
+
+
+def _tool_result(members: Members, place: str, quirks: Quirks) -> ToolMessage:
+    content = members.get("content", NOTHING)
+    source = _source(members) if "tool_call_id" not in members else None
+    if "tool_call_id" not in members and bytes(content)[:1] == b"[":
+        items = _list(content, f"{place}.content")
+        return ToolMessage(content=[_own_tool_result.decode(raw) for raw in items], source=source)
+    call_id = _string(members.pop("tool_call_id", NOTHING), f"{place}.tool_call_id")
+    name = _text(members.pop("name", NOTHING)) or None
+    is_error = bytes(members.pop("is_error", NOTHING)) == b"true"
+    read = cast("list[str | InputPart]", _content(members, place, quirks))
+    result = ToolResult(
+        call_id=call_id, content=read, name=name, is_error=is_error, provider_data=_own(members, quirks)
+    )
+    return ToolMessage(content=[result])
+
+
+_ROLES: dict[str, Callable[[Members, str, Quirks], Message]] = {
+    "system": _system,
+    "developer": _developer,
+    "user": _user,
+    "assistant": _assistant,
+    "tool": _tool_result,
+}
+
+
+def _source(members: Members) -> str | None:
+    named = _text(members.pop("name", NOTHING))
+    return _text(members.pop("source", NOTHING)) or named or None
+
+
+def _own(members: Members, quirks: Quirks) -> dict[str, Members] | None:
+    """What is left of a message or part after all that is known was taken from it."""
+    kept: dict[str, Members] = {}
+    given = members.pop("provider_data", NOTHING)
+    if _given(given):
+        kept = msgspec.json.decode(given, type=dict[str, dict[str, Raw]])
+    left = {name: raw.copy() for name, raw in members.items() if bytes(raw) != b"null"}
+    return {**kept, quirks.provider: kept.get(quirks.provider, {}) | left} if left else kept or None
+
+
+# ---------------------------------------------------------------------- parts
+
+
+def _content(members: Members, place: str, quirks: Quirks, absent: str | None = None) -> str | list[str | Part]:
+    raw = members.pop("content", NOTHING)
+    if not _given(raw):
+        if absent is not None:
+            return absent
+        raise BadRequestError(f"{place}: has no content")
+    if bytes(raw)[:1] == b'"':
+        return _text(raw)
+    return [
+        _part(item, f"{place}.content[{index}]", quirks) for index, item in enumerate(_list(raw, f"{place}.content"))
+    ]
+
+
+def _part(raw: Raw, place: str, quirks: Quirks) -> str | Part:
+    if bytes(raw)[:1] == b'"':
+        return _text(raw)
+    members = _object(raw, place)
+    kind = _text(members.pop("type", NOTHING))
+    read = _PARTS.get(kind)
+    if read is not None:
+        return read(members, place, quirks)
+    if kind in _OWN_KINDS:
+        return _own_part.decode(raw)
+    return ProviderPart(provider=quirks.provider, kind=kind or None, data=raw.copy())
+
+
+_OWN_KINDS = {"image", "audio", "document", "video", "reasoning", "function_call", "tool_result", "provider"}
+
+
+def _text_part(members: Members, place: str, quirks: Quirks) -> Part:
+    if _given(members.get("citations", NOTHING)):
+        return _own_part.decode(msgspec.json.encode({"type": "text", **members}))
+    return Text(text=_string(members.pop("text", NOTHING), f"{place}.text"), provider_data=_own(members, quirks))
+
+
+def _refusal_part(members: Members, place: str, quirks: Quirks) -> Part:
+    member = "refusal" if "refusal" in members else "text"
+    category = _text(members.pop("category", NOTHING)) or None
+    return Refusal(
+        text=_string(members.pop(member, NOTHING), f"{place}.{member}"),
+        category=category,
+        provider_data=_own(members, quirks),
+    )
+
+
+def _image_part(members: Members, place: str, quirks: Quirks) -> Part:
+    raw = members.pop("image_url", NOTHING)
+    inner = _object(raw, f"{place}.image_url") if bytes(raw)[:1] == b"{" else {"url": raw}
+    url = _string(inner.pop("url", NOTHING), f"{place}.image_url.url")
+    detail = _text(inner.pop("detail", NOTHING)) or None
+    media_type, data = _data_url(url)
+    own = _own(members, quirks)
+    if data is None:
+        return Image(url=url, detail=cast("Any", detail), provider_data=own)
+    return Image(data=data, media_type=media_type, detail=cast("Any", detail), provider_data=own)
+
+
+def _data_url(url: str) -> tuple[str | None, str | None]:
+    """Media type and data of a base64 data URL; nothing for any other URL."""
+    if not url.startswith("data:"):
+        return None, None
+    header, _, data = url.partition(";base64,")
+    return (header.removeprefix("data:") or None, data) if data else (None, None)
+
+
+def _audio_part(members: Members, place: str, quirks: Quirks) -> Part:
+    inner = _object(members.pop("input_audio", NOTHING), f"{place}.input_audio")
+    form = _text(inner.get("format", NOTHING))
+    media_type = {"wav": "audio/wav", "mp3": "audio/mpeg"}.get(form, f"audio/{form}" if form else None)
+    data = _string(inner.get("data", NOTHING), f"{place}.input_audio.data")
+    return Audio(data=data, media_type=media_type, provider_data=_own(members, quirks))
+
+
+def _file_part(members: Members, place: str, quirks: Quirks) -> Part:
+    inner = _object(members.pop("file", NOTHING), f"{place}.file")
+    filename = _text(inner.get("filename", NOTHING)) or None
+    own = _own(members, quirks)
+    if _given(inner.get("file_id", NOTHING)):
+        return Document(file_id=_text(inner["file_id"]), filename=filename, provider_data=own)
+    given = _string(inner.get("file_data", NOTHING), f"{place}.file.file_data")
+    media_type, data = _data_url(given)
+    return Document(
+        data=data if data is not None else given, media_type=media_type, filename=filename, provider_data=own
+    )
+
+
+def _video_part(members: Members, place: str, quirks: Quirks) -> Part:
+    inner = _object(members.pop("video_url", NOTHING), f"{place}.video_url")
+    url = _string(inner.pop("url", NOTHING), f"{place}.video_url.url")
+    media_type, data = _data_url(url)
+    own = _own(members, quirks)
+    return (
+        Video(url=url, provider_data=own)
+        if data is None
+        else Video(data=data, media_type=media_type, provider_data=own)
+    )
+
+
+def _thinking_part(members: Members, place: str, quirks: Quirks) -> Part:
+    texts: list[Any] = msgspec.json.decode(members.pop("thinking", Raw(b"[]")))
+    text = texts if isinstance(texts, str) else "".join(piece.get("text", "") for piece in texts)
+    return Reasoning(text=text, provider=quirks.provider, provider_data=_own(members, quirks))
+
+
+_PARTS: dict[str, Callable[[Members, str, Quirks], Part]] = {
+    "text": _text_part,
+    "refusal": _refusal_part,
+    "image_url": _image_part,
+    "input_audio": _audio_part,
+    "file": _file_part,
+    "video_url": _video_part,
+    "thinking": _thinking_part,
+}
+
+
+def _call(raw: Raw, place: str, quirks: Quirks) -> Part:
+    members = _object(raw, place)
+    custom = _text(members.pop("type", NOTHING)) == "custom"
+    inner = _object(
+        members.pop("custom" if custom else "function", NOTHING), f"{place}.{'custom' if custom else 'function'}"
+    )
+    arguments = inner.get("input" if custom else "arguments", NOTHING)
+    return FunctionCall(
+        id=_string(members.pop("id", NOTHING), f"{place}.id"),
+        name=_string(inner.get("name", NOTHING), f"{place}.function.name"),
+        arguments=_text(arguments) if bytes(arguments)[:1] in (b'"', b"") else bytes(arguments).decode(),
+        custom=custom,
+        provider_data=_own(members, quirks),
+    )
+
+
+# ---------------------------------------------------------------------- tools and formats
+
+
+def _tool(raw: Raw, place: str, quirks: Quirks) -> AnyTool:
+    members = _object(raw, place)
+    kind = _text(members.pop("type", NOTHING)) or ("function" if "function" in members else "")
+    if kind == "function" and _given(members.get("function", NOTHING)):
+        function = _object(members.pop("function"), f"{place}.function")
+        return Tool(
+            name=_string(function.get("name", NOTHING), f"{place}.function.name"),
+            description=_optional(function.get("description", NOTHING), str),
+            parameters=_optional(function.get("parameters", NOTHING), dict[str, Any]),
+            strict=_optional(function.get("strict", NOTHING), bool),
+            provider_data=_own(members, quirks),
+        )
+    if kind == "custom" and _given(members.get("custom", NOTHING)):
+        custom = msgspec.json.decode(members.pop("custom"))
+        grammar = (custom.get("format") or {}).get("grammar") or {}
+        return CustomTool(
+            name=custom["name"],
+            description=custom.get("description"),
+            grammar=grammar.get("definition"),
+            syntax=grammar.get("syntax"),
+            provider_data=_own(members, quirks),
+        )
+    return ProviderTool(data=raw.copy(), provider=quirks.provider)
+
+
+def _tool_choice(raw: Raw) -> ToolChoice | ProviderTool:
+    value = msgspec.json.decode(raw)
+    if value in ("auto", "none", "required", "any"):
+        return ToolChoice(mode="required" if value == "any" else value)
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind in ("function", "custom") and isinstance(value.get(kind), dict):
+        return ToolChoice(mode="required", tools=[value[kind]["name"]])
+    if kind == "allowed_tools":
+        allowed = value["allowed_tools"]
+        names = [tool[tool["type"]]["name"] for tool in allowed["tools"]]
+        return ToolChoice(mode=allowed["mode"], tools=names)
+    return ProviderTool(data=raw.copy())
+
+
+def _response_format(raw: Raw) -> ResponseFormat:
+    value = msgspec.json.decode(raw)
+    described = value.get("json_schema") or {}
+    return ResponseFormat(
+        type=value["type"],
+        name=described.get("name"),
+        description=described.get("description"),
+        schema=described.get("schema"),
+        strict=described.get("strict", False if described else None),
+    )
+
+
+# ---------------------------------------------------------------------- JSON
+
+
+def _given(raw: Raw) -> bool:
+    return bool(raw) and bytes(raw) != b"null"
+
+
+def _object(raw: Raw | bytes, place: str) -> Members:
+    try:
+        return _members.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequestError(f"{place}: not a JSON object ({error})") from None
+
+
+def _list(raw: Raw, place: str) -> list[Raw]:
+    if not _given(raw):
+        return []
+    try:
+        return _items.decode(raw)
+    except msgspec.DecodeError as error:
+        raise BadRequestError(f"{place}: not a list ({error})") from None
+
+
+def _string(raw: Raw, place: str) -> str:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:
+        shown = bytes(raw)[:40].decode("utf-8", "replace") if raw else "nothing"
+        raise BadRequestError(f"{place}: a string is needed, not {shown}") from None
+
+
+def _text(raw: Raw) -> str:
+    """A string; empty for anything else."""
+    return msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else ""
+
+
+def _optional(raw: Raw, kind: Any) -> Any:
+    return msgspec.json.decode(raw, type=kind) if _given(raw) else None

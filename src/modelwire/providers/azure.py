@@ -1,0 +1,162 @@
+"""Azure OpenAI (Microsoft Foundry): OpenAI's codecs at another address.
+
+https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle: the v1 API needs no version and takes the
+deployment as the model; the classic one has the deployment in its path, and a dated `api-version`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from modelwire import models
+from modelwire.client import ProviderClient
+from modelwire.providers import _endpoint
+from modelwire.providers._openai_chat import OPENAI, ChatCodec
+from modelwire.providers._tokens import CachedToken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from modelwire._settings import ClientSettings
+    from modelwire._stream import EventStream, TextStream
+    from modelwire.base import ToolChoiceLike, ToolLike
+    from modelwire.options import OpenAIOptions
+    from modelwire.types import CreateResult, Message
+
+    class _Given(ClientSettings, OpenAIOptions, total=False):
+        """What the constructor takes beside its own parameters."""
+
+
+SCOPE = "https://cognitiveservices.azure.com/.default"
+"""Works on `openai.azure.com` hosts; Foundry's own hosts may want `https://ai.azure.com/.default`."""
+
+QUIRKS = msgspec.structs.replace(OPENAI, provider="azure", documents=False)
+
+
+class AzureOpenAIChatCompletionClient(ProviderClient):
+    """A client of a model deployed on Azure.
+
+    `azure_endpoint` (or `endpoint`; `AZURE_OPENAI_ENDPOINT`) is the resource, such as `https://name.openai.azure.com`,
+    and `azure_deployment` (or `deployment_name`) the deployment, by default named like `model`. With `api_version`
+    (`OPENAI_API_VERSION`) the classic path is used, else the v1 path. `model` tells what was deployed, so that its
+    facts are known.
+
+    The credential is one of `api_key` (`AZURE_OPENAI_API_KEY`), `azure_ad_token` (`AZURE_OPENAI_AD_TOKEN`), and
+    `azure_ad_token_provider`: a function, sync or async, that gives an Entra token, or a credential of
+    `azure.identity`, such as `DefaultAzureCredential()` or `ManagedIdentityCredential()`. One that is passed beats the
+    variables. Raises `ValueError` for settings that are missing or cannot work together.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        endpoint: str | None = None,
+        azure_endpoint: str | None = None,
+        deployment_name: str | None = None,
+        azure_deployment: str | None = None,
+        api_version: str | None = None,
+        api_key: str | None = None,
+        azure_ad_token: str | None = None,
+        azure_ad_token_provider: Any = None,
+        azure_ad_scope: str = SCOPE,
+        base_url: str | None = None,
+        api: Literal["auto", "chat"] = "auto",
+        **given: Unpack[_Given],
+    ) -> None:
+        if api not in ("auto", "chat"):
+            raise ValueError(f"api={api!r}: it is 'auto' or 'chat'")
+        resource = _one_of("endpoint", endpoint, "azure_endpoint", azure_endpoint)
+        deployment = _one_of("deployment_name", deployment_name, "azure_deployment", azure_deployment) or model
+        if not deployment:
+            raise ValueError("name the deployment: azure_deployment=, or model= when the deployment is named like it")
+        version = api_version or _endpoint.from_environment("OPENAI_API_VERSION")
+        resource = base_url or resource or _endpoint.from_environment("AZURE_OPENAI_ENDPOINT")
+        if not resource:
+            raise ValueError(
+                "no endpoint: pass azure_endpoint='https://<resource>.openai.azure.com' or set AZURE_OPENAI_ENDPOINT"
+            )
+        secrets, token = _credential(api_key, azure_ad_token, azure_ad_token_provider, azure_ad_scope)
+        # "stream_options.include_usage needs 2024-09-01-preview"; dates compare as text.
+        quirks = msgspec.structs.replace(QUIRKS, stream_usage=version is None or version >= "2024-09-01")
+        super().__init__(
+            model=deployment,
+            codec=ChatCodec(_url(resource, deployment, version, whole=base_url is not None), quirks),
+            family="OpenAIOptions",
+            given=given,
+            secret_headers=secrets,
+            token=token,
+            known=models.lookup("openai", model or deployment),
+        )
+
+    if TYPE_CHECKING:
+
+        async def create(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> CreateResult: ...
+
+        def stream(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> EventStream: ...
+
+        def create_stream(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> TextStream: ...
+
+
+def _one_of(first: str, left: str | None, second: str, right: str | None) -> str | None:
+    if left and right and left != right:
+        raise ValueError(f"{first} and {second} are the same setting; give one of them")
+    return left or right
+
+
+def _url(resource: str, deployment: str, version: str | None, *, whole: bool) -> str:
+    base = _endpoint.checked_base_url(resource)
+    if whole:
+        url = _endpoint.endpoint(base, "/chat/completions")
+        return f"{url}?api-version={quote(version, safe='')}" if version and "api-version=" not in url else url
+    base = base.removesuffix("/v1").removesuffix("/openai")
+    if version is None:
+        return f"{base}/openai/v1/chat/completions"
+    return (
+        f"{base}/openai/deployments/{quote(deployment, safe='')}/chat/completions?api-version={quote(version, safe='')}"
+    )
+
+
+def _credential(
+    api_key: str | None, ad_token: str | None, provider: Any, scope: str
+) -> tuple[tuple[tuple[bytes, bytes], ...], CachedToken | None]:
+    """Secret headers and the source of tokens; what was passed beats the environment, there the token beats the key."""
+    if sum(given is not None for given in (api_key, ad_token, provider)) > 1:
+        raise ValueError(
+            "api_key, azure_ad_token and azure_ad_token_provider are three ways to sign in: pass one of them"
+        )
+    if provider is not None:
+        return (), CachedToken(provider, scope)
+    if not api_key:
+        ad_token = ad_token or _endpoint.from_environment("AZURE_OPENAI_AD_TOKEN")
+        if ad_token:
+            return _endpoint.bearer(ad_token), None
+        api_key = _endpoint.from_environment("AZURE_OPENAI_API_KEY")
+    if not api_key:
+        raise ValueError("no credential: pass api_key= or azure_ad_token_provider=, or set AZURE_OPENAI_API_KEY")
+    return ((b"api-key", _endpoint.key_bytes(api_key)),), None

@@ -1,0 +1,114 @@
+"""OpenAI: https://platform.openai.com/docs/api-reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelwire.client import ProviderClient
+from modelwire.providers import _endpoint
+from modelwire.providers._openai_chat import OPENAI, ChatCodec, Quirks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from modelwire._settings import ClientSettings
+    from modelwire._stream import EventStream, TextStream
+    from modelwire.base import ToolChoiceLike, ToolLike
+    from modelwire.options import OpenAIOptions
+    from modelwire.types import CreateResult, Message
+
+    class _Given(ClientSettings, OpenAIOptions, total=False):
+        """What the constructor takes beside its own parameters."""
+
+
+BASE_URL = "https://api.openai.com/v1"
+
+
+class OpenAIChatCompletionClient(ProviderClient):
+    """A client of an OpenAI model, or of any server that speaks OpenAI's Chat Completions.
+
+    `api_key` defaults to `OPENAI_API_KEY`, `base_url` to `OPENAI_BASE_URL`, `organization` to `OPENAI_ORG_ID` and
+    `project` to `OPENAI_PROJECT_ID`. The key of the environment is only ever sent to OpenAI itself or to the server
+    that `OPENAI_BASE_URL` names: another `base_url` gets the key that is passed with it, or that of its preset (see
+    `providers/compatible.py`), or none.
+
+    Options of the generation (`max_tokens`, `temperature`, ...) are defaults for all calls. Raises `ValueError` for
+    settings that cannot work together.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        api: Literal["auto", "chat"] = "auto",
+        **given: Unpack[_Given],
+    ) -> None:
+        if api not in ("auto", "chat"):
+            raise ValueError(f"api={api!r}: it is 'auto' or 'chat'")
+        from_variable = _endpoint.from_environment("OPENAI_BASE_URL")
+        url = _endpoint.checked_base_url(base_url or from_variable or BASE_URL)
+        own = _is_openai(url)
+        preset = None if own else _preset_of(url)
+        if not api_key:
+            trusted = own or (from_variable is not None and _endpoint.origin(url) == _endpoint.origin(from_variable))
+            variables = preset.key_variables if preset else ("OPENAI_API_KEY",) if trusted else ()
+            api_key = _endpoint.from_environment(*variables)
+            if own and not api_key:
+                raise ValueError("no API key: pass api_key= or set OPENAI_API_KEY")
+        headers = {"openai-organization": organization or _endpoint.from_environment("OPENAI_ORG_ID")} if own else {}
+        headers |= {"openai-project": project or _endpoint.from_environment("OPENAI_PROJECT_ID")} if own else {}
+        quirks = OPENAI if own else preset.quirks if preset else Quirks()
+        super().__init__(
+            model=model,
+            codec=ChatCodec(_endpoint.endpoint(url, "/chat/completions"), quirks),
+            family="OpenAIOptions" if own else "CompatibleOptions",
+            given=given,
+            secret_headers=_endpoint.bearer(api_key),
+            headers={name: value for name, value in headers.items() if value},
+        )
+
+    if TYPE_CHECKING:
+
+        async def create(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> CreateResult: ...
+
+        def stream(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> EventStream: ...
+
+        def create_stream(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> TextStream: ...
+
+
+def _is_openai(url: str) -> bool:
+    """OpenAI's own hosts, those for data residency such as `eu.api.openai.com` included."""
+    scheme, host, _ = _endpoint.origin(url)
+    return scheme == "https" and (host == "api.openai.com" or host.endswith(".api.openai.com"))
+
+
+def _preset_of(url: str) -> Any:
+    from modelwire.providers.compatible import preset_of  # noqa: PLC0415  # only for other servers
+
+    return preset_of(url)
