@@ -173,6 +173,9 @@ class ScriptedServer:
         try:
             connection = self._secured(connection)
             with connection.makefile("rb") as reader:
+                if reader.peek(1)[:1] == b"\x16":  # a TLS handshake; servers answer it like any other nonsense
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    return
                 while not self._stopped and self._exchange(connection, reader, number):
                     pass
         except (OSError, ValueError, _GoneError):

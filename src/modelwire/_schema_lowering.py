@@ -280,7 +280,12 @@ class _OpenAIStrict:
             for name, schema in properties.items()
             if schema is not False or name in required
         }
-        return {"properties": lowered, "required": list(lowered), "additionalProperties": False}
+        # Names that were required keep their order: a schema that fits already comes out as it went in.
+        order = [
+            *dict.fromkeys(name for name in required if name in lowered),
+            *(name for name in lowered if name not in required),
+        ]
+        return {"properties": lowered, "required": order, "additionalProperties": False}
 
     def refuse_free_keys(self, flat: Schema, place: _Place) -> None:
         """Raise for a map. Free keys beside named properties are left out, as no answer needs them."""

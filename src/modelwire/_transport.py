@@ -180,11 +180,11 @@ class HttpxTransport:
     # The request ---------------------------------------------------------------------------------------------------
 
     def _target(self, client: Client, text: str) -> tuple[Any, bytes]:
-        try:
+        url = None
+        with contextlib.suppress(self._library.InvalidURL):
             url = self._library.URL(text)
-        except self._library.InvalidURL as error:
-            reason = "" if "@" in text else f" ({error})"  # a password may stand where the parser saw something else
-            raise BadRequestError(f"The URL of the request is not valid{reason}. Check base_url.") from None
+        if url is None:  # it is not shown, since its parts cannot be told apart
+            raise BadRequestError("The URL of the request is not valid: its host, port or characters. Check base_url.")
         if url.scheme not in ("http", "https") or not url.host:
             raise BadRequestError(f"{shown(url)!r} is not an http:// or https:// URL. Check base_url.")
         if client.params:
@@ -311,7 +311,9 @@ class HttpxStream:
                 return piece
             failure = self._closed_elsewhere()
         except StopAsyncIteration:
-            pass
+            if self._response.is_closed:  # the library gave the connection back
+                self._closed, self._reading = True, False
+                raise
         except self._transport.errors as error:
             failure = (
                 self._closed_elsewhere() if self._closed else translated(error, self._url, self._limits, in_body=True)
@@ -359,8 +361,7 @@ class HttpxStream:
         if self._closed:
             return
         self._closed = True
-        if not (self._response.is_closed and self._all_finished()):
-            await _uninterrupted(self._give_back)
+        await _uninterrupted(self._give_back)
 
     def abandon(self) -> None:
         """Leave the closing to the transport, which does it before its next request."""
@@ -394,9 +395,9 @@ class HttpxStream:
     async def _give_back(self) -> None:
         try:
             await self._response.aclose()  # frees the slot of the library's pool
+        finally:
             if not self._reading:
                 await self._close_generators()
-        finally:
             await self._transport.reclaim(self._limits)
 
     async def _close_generators(self) -> None:
@@ -405,10 +406,8 @@ class HttpxStream:
         In any other order trio reports those that an outer one leaves to the garbage collector.
         """
         while self._generators:
-            await self._generators.pop().aclose()
-
-    def _all_finished(self) -> bool:
-        return all(cast("Any", generator).ag_frame is None for generator in self._generators)
+            with contextlib.suppress(Exception):
+                await self._generators.pop().aclose()
 
     def _closed_elsewhere(self) -> ModelClientError:
         return ConnectionFailedError(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelwire import _media
 from modelwire._option_table import WIRE
-from modelwire._schema_lowering import fits_openai_strict, openai_strict
+from modelwire._schema_lowering import openai_strict
 from modelwire.errors import BadRequestError
 from modelwire.types import (
     AssistantMessage,
@@ -378,7 +379,7 @@ def _function(tool: Tool, quirks: Quirks) -> Json:
     if tool.strict is not None and quirks.strict_tools:
         function["strict"] = tool.strict
         if tool.strict and tool.parameters is not None:
-            function["parameters"] = openai_strict(tool.parameters).schema
+            function["parameters"] = strict_schema(tool.parameters)
     return {"type": "function", "function": function, **own_data(tool.provider_data, quirks)}
 
 
@@ -417,9 +418,38 @@ def response_format(wanted: ResponseFormat, quirks: Quirks) -> Json:
         return {"type": wanted.type}
     if not quirks.json_schema:
         return {"type": "json_object"}
-    strict = fits_openai_strict(wanted.schema) if wanted.strict is None else wanted.strict
-    schema = openai_strict(wanted.schema).schema if strict else wanted.schema
+    strict, schema = wanted.strict, wanted.schema
+    if strict is None:
+        lowered = fitting_schema(wanted.schema)
+        strict, schema = lowered is not None, lowered or wanted.schema
+    elif strict:
+        schema = strict_schema(wanted.schema)
     described: Json = {"name": wanted.name or "answer", "schema": schema, "strict": strict}
     if wanted.description is not None:
         described["description"] = wanted.description
     return {"type": "json_schema", "json_schema": described}
+
+
+def strict_schema(schema: Json) -> msgspec.Raw:
+    """The schema in OpenAI's strict subset, as JSON; lowered once however often it is sent.
+
+    Raises `BadRequestError`, with the place, for one that cannot be expressed there.
+    """
+    lowered = _lowered(msgspec.json.encode(schema))
+    if isinstance(lowered, BadRequestError):
+        raise BadRequestError(lowered.message)
+    return lowered
+
+
+def fitting_schema(schema: Json) -> msgspec.Raw | None:
+    """The same, or `None` for a schema that cannot be expressed there."""
+    lowered = _lowered(msgspec.json.encode(schema))
+    return None if isinstance(lowered, BadRequestError) else lowered
+
+
+@lru_cache(maxsize=256)
+def _lowered(encoded: bytes) -> msgspec.Raw | BadRequestError:
+    try:
+        return msgspec.Raw(msgspec.json.encode(openai_strict(msgspec.json.decode(encoded)).schema))
+    except BadRequestError as error:
+        return error
