@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import socket
 import ssl
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import pytest
 
 from modelwire._transport import HttpxTransport
 from modelwire.errors import ConnectionFailedError, ModelTimeoutError
-from modelwire.protocols import Timeouts
+from modelwire.protocols import HttpRequest, Timeouts
 from tests.server import HOLD, Answer, Received, ScriptedServer
 from tests.transports import QUICK, close, failure_of, in_use, make, post
 
@@ -170,7 +171,7 @@ def _running_asyncio() -> Any:
 async def test_every_way_out_gives_the_connection_back(leave: Callable[..., Awaitable[None]], kind: str):
     with ScriptedServer(leaving) as server:
         transport = make(kind, max_connections=2)
-        for _ in range(50):
+        for _ in range(50 if kind == "own" else 20):
             await leave(transport, server)
         response = await transport.send(post(server, "/ok"), QUICK)
         assert (response.body, in_use(transport)) == (b"ok", 0)
@@ -227,6 +228,20 @@ async def test_every_way_out_of_tls(
     assert (response.body, in_use(transport)) == (b"ok", 0)
     await close(transport)
     gc.collect()
+
+
+@pytest.mark.parametrize("kind", ["own", "httpx2"])
+async def test_a_cancelled_handshake_leaves_no_socket(kind: str):
+    """One that nobody closed would be reported when it is collected."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        transport = make(kind)
+        request = HttpRequest(f"https://127.0.0.1:{deaf.getsockname()[1]}/", [], b"")
+        for _ in range(5):
+            with anyio.move_on_after(0.01):
+                await transport.send(request, QUICK)
+        assert in_use(transport) == 0
+        await close(transport)
+        gc.collect()
 
 
 async def test_close_takes_dropped_streams_along(server: ScriptedServer):

@@ -280,11 +280,8 @@ class _OpenAIStrict:
             for name, schema in properties.items()
             if schema is not False or name in required
         }
-        # Names that were required keep their order: a schema that fits already comes out as it went in.
-        order = [
-            *dict.fromkeys(name for name in required if name in lowered),
-            *(name for name in lowered if name not in required),
-        ]
+        # A schema that fits already comes out as it went in.
+        order = list(required) if set(required) == set(lowered) else list(lowered)
         return {"properties": lowered, "required": order, "additionalProperties": False}
 
     def refuse_free_keys(self, flat: Schema, place: _Place) -> None:

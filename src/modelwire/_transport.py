@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
+from modelwire._transport_closing import close_handshakes, repair_pools, uninterrupted
 from modelwire._transport_errors import shown, translated
 from modelwire.errors import (
     BadRequestError,
@@ -33,7 +34,6 @@ from modelwire.protocols import HttpResponse, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
-    from types import ModuleType
     from typing import Self
 
     import httpx
@@ -55,9 +55,6 @@ KEEPALIVE_CONNECTIONS = 100
 KEEPALIVE_SECONDS = 55.0
 """Below the 60 seconds after which common load balancers drop an idle connection. httpx's own default of 5 seconds means
 a new TLS handshake whenever a tool has run for longer."""
-
-CLOSE_LIMIT = 3.0
-"""Seconds that closing may take; it normally takes no time at all, but no cancellation interrupts it."""
 
 DRAIN_BYTES = 64 * 1024
 """Bytes after the last frame of a stream beyond which the connection is not worth keeping."""
@@ -135,11 +132,7 @@ class HttpxTransport:
         response = await self._answer(client, prepared, limits)
         # httpcore reads this entry once before the headers and once more when the body begins (HTTP/2: at each frame).
         limits["read"] = self._read_limit(client, timeouts)
-        stream = HttpxStream(self, response, url, limits)
-        if stream.status < 200:
-            await stream.aclose()
-            raise ProtocolError(f"{shown(url)} answered with status {stream.status}, which ends no request.")
-        return stream
+        return HttpxStream(self, response, url, limits)
 
     async def aclose(self) -> None:
         """Close what this transport made, streams that were dropped included; repeatable."""
@@ -147,12 +140,12 @@ class HttpxTransport:
         await self._close_dropped()
         client, self._client = self._client, None
         if client is not None and not self._passed:
-            await _uninterrupted(client.aclose)
+            await uninterrupted(client.aclose)
 
     async def reclaim(self, limits: Limits) -> None:
         """Free what httpcore may have left in use by the request that these limits belong to."""
         if self._client is not None:
-            await _repair_pools(self._client, limits)
+            await repair_pools(self._client, limits)
 
     # The client ----------------------------------------------------------------------------------------------------
 
@@ -249,8 +242,9 @@ class HttpxTransport:
             failure = translated(error, prepared.url, limits)
         except self.errors as error:
             failure = translated(error, prepared.url, limits, headers=prepared.headers.raw)
-        except BaseException:  # cancelled
-            await _uninterrupted(partial(self.reclaim, limits))
+        except BaseException as error:  # cancelled
+            await uninterrupted(partial(close_handshakes, error.__traceback__))
+            await uninterrupted(partial(self.reclaim, limits))
             raise
         # Raised out here, so that the library's error, which holds the request with its credentials, is not its context.
         try:
@@ -361,7 +355,7 @@ class HttpxStream:
         if self._closed:
             return
         self._closed = True
-        await _uninterrupted(self._give_back)
+        await uninterrupted(self._give_back)
 
     def abandon(self) -> None:
         """Leave the closing to the transport, which does it before its next request."""
@@ -388,7 +382,7 @@ class HttpxStream:
     async def _stop_reading(self) -> None:
         self._reading = False
         if self._closed:  # by another task, which had to leave the generators to this one
-            await _uninterrupted(self._close_generators)
+            await uninterrupted(self._close_generators)
         else:
             await self.aclose()
 
@@ -484,67 +478,6 @@ class _NoCookies(CookieJar):
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         pass
-
-
-# Closing ---------------------------------------------------------------------------------------------------------------
-
-
-async def _uninterrupted(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a close to its end, for at most `CLOSE_LIMIT` seconds; then let a cancellation through that came meanwhile.
-
-    On trio, and for anyio's cancellation, a shielded scope is enough. asyncio's own `Task.cancel`, which
-    `asyncio.timeout` and web servers use, passes through such a scope, so on asyncio a task of its own does the closing.
-    """
-    asyncio = sys.modules.get("asyncio")  # not imported for this: trio does without
-    if asyncio is None or not _is_asyncio_task(asyncio):
-        await _quietly(close)
-        return
-    task = asyncio.ensure_future(_quietly(close))
-    interrupted: BaseException | None = None
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait((task,))
-            except asyncio.CancelledError as error:
-                interrupted = error
-    if interrupted is not None:
-        raise interrupted
-
-
-async def _quietly(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    # What is given back is not wanted any more, so that its failures concern nobody.
-    with contextlib.suppress(Exception), anyio.move_on_after(CLOSE_LIMIT, shield=True):
-        await close()
-
-
-async def _repair_pools(client: Any, limits: Limits) -> None:
-    """Take out of httpcore's pools what a cancelled request left in them, and close it.
-
-    A request that is cancelled while it waits for a connection, or between connecting and sending, or twice within one
-    step of the event loop, leaves its connection behind in a state that httpcore neither reuses nor removes; when
-    `max_connections` of them are lost, every call fails (https://github.com/encode/httpcore/issues/1093, not repaired
-    in httpx; in httpx2 the first case is). There is no public way to see this. Pools of another make are left alone.
-    """
-    for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
-        pool = getattr(transport, "_pool", None)
-        requests, connections = getattr(pool, "_requests", None), getattr(pool, "_connections", None)
-        if pool is None or not isinstance(requests, list) or not isinstance(connections, list):
-            continue
-        requests[:] = [entry for entry in requests if entry.request.extensions.get("timeout") is not limits]
-        held = {id(entry.connection) for entry in requests}
-        lost = [one for one in connections if id(one) not in held and not (one.is_idle() or one.is_closed())]
-        if lost:
-            connections[:] = [one for one in connections if one not in lost]
-            lost += pool._assign_requests_to_connections()  # noqa: SLF001  # to requests that wait
-            for connection in lost:
-                await connection.aclose()
-
-
-def _is_asyncio_task(asyncio: ModuleType) -> bool:
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:  # no running event loop: trio
-        return False
 
 
 # Settings --------------------------------------------------------------------------------------------------------------

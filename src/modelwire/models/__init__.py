@@ -1,6 +1,6 @@
 """What is known about models: facts that codecs need, as data, and their lookup.
 
-`table.json` has one row for each known model of a provider; README.md beside it says where they come from. A model that is not there works all the same: everything is sent, and the server judges.
+`<provider>.json` has one row for each known model; README.md beside it says where the facts come from. A model that is not there works all the same: everything is sent, and the server judges.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|latest)$")
 
 def lookup(provider: str, model: str) -> ModelInfo:
     """What is known of this model; a dated snapshot has the facts of its model. Only names when nothing is known."""
-    rows = _table().get(provider, {})
+    rows = _rows(provider) if provider.isidentifier() else {}
     row = rows.get(model) or rows.get(_SNAPSHOT.sub("", model))
     known: dict[str, Any] = {"model": model, "family": "unknown", **_PERMISSIVE, **(row or {})}
     return cast("ModelInfo", known)
@@ -68,6 +68,6 @@ _PERMISSIVE: dict[str, Any] = {
 
 
 @cache
-def _table() -> dict[str, dict[str, dict[str, Any]]]:
-    data = files("modelwire.models").joinpath("table.json").read_bytes()
-    return msgspec.json.decode(data, type=dict[str, dict[str, dict[str, Any]]])
+def _rows(provider: str) -> dict[str, dict[str, Any]]:
+    path = files("modelwire.models").joinpath(f"{provider}.json")
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]]) if path.is_file() else {}

@@ -1,0 +1,44 @@
+"""What the codecs of all dialects do alike with bodies and parts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from modelwire.types import Reasoning, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from modelwire.types import AssistantMessage, Part
+
+
+def put(body: dict[str, Any], path: str, value: Any) -> None:
+    """Set the member that a path of the option table names: `a.b` is member `b` of the object `a`."""
+    *objects, last = path.split(".")
+    for name in objects:
+        body = body.setdefault(name, {})
+    body[last] = value
+
+
+def own_data(provider_data: Mapping[str, dict[str, Any]] | None, origin: str) -> dict[str, Any]:
+    """The members that the provider of this origin, and no other, gets back."""
+    return provider_data.get(origin, {}) if provider_data else {}
+
+
+def parts_of(content: str | Sequence[str | Part]) -> list[Part]:
+    """Content as parts: a `str` is a text."""
+    if isinstance(content, str):
+        return [Text(text=content)] if content else []
+    return [Text(text=part) if isinstance(part, str) else part for part in content]
+
+
+def assistant_parts(message: AssistantMessage) -> list[Part]:
+    """Parts of an assistant's message; its `thought` is reasoning that no provider will recognise."""
+    parts = parts_of(message.content)
+    return [Reasoning(text=message.thought), *parts] if message.thought else parts
+
+
+def made_up_id(answer_id: str | None, index: int, name: str) -> str:
+    """An id for a call that came without one: the same whenever the same answer is read."""
+    return "call_" + hashlib.sha256(f"{answer_id}\0{index}\0{name}".encode()).hexdigest()[:24]
