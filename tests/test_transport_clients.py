@@ -185,9 +185,9 @@ async def test_limits_and_pool_timeout_of_the_client(library: Any, server: Scrip
 @pytest.mark.parametrize(
     ("theirs", "ours", "limit"),
     [
-        pytest.param(0.07, Timeouts(), "0.07", id="the client's own"),
-        pytest.param(3.0, Timeouts(first_byte=0.07, read=0.07), "0.07", id="the caller's before the client's"),
-        pytest.param(5.0, Timeouts(first_byte=0.07, read=0.07), "0.07", id="not httpx's default"),
+        pytest.param(0.05, Timeouts(), "0.05", id="the client's own"),
+        pytest.param(3.0, Timeouts(first_byte=0.05, read=0.05), "0.05", id="the caller's before the client's"),
+        pytest.param(5.0, Timeouts(first_byte=0.05, read=0.05), "0.05", id="not httpx's default"),
     ],
 )
 async def test_whose_time_limit(theirs: float, ours: Timeouts, limit: str, library: Any, server: ScriptedServer):

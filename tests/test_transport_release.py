@@ -222,7 +222,7 @@ async def test_every_way_out_of_tls(
     context = ssl.create_default_context()
     authority.configure_trust(context)
     transport = HttpxTransport(verify=context, max_connections=2)
-    for _ in range(4):
+    for _ in range(3):
         await leave(transport, tls_server)
     response = await transport.send(post(tls_server, "/ok"), QUICK)
     assert (response.body, in_use(transport)) == (b"ok", 0)

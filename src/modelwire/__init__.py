@@ -13,8 +13,8 @@ Importing this package imports nothing else: each name below loads its module wh
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as type checkers take it; importing `typing` for it would double the cost of this import
 if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire._retry import RetryPolicy as RetryPolicy
     from modelwire._stream import EventStream as EventStream

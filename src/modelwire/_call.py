@@ -207,9 +207,9 @@ class PlainCall(Call):
             self.failed(error)
             raise
         if response.status >= 300:
-            error = self.error_of(response)
-            self.failed(error, response.status)
-            raise error
+            told = self.error_of(response)
+            self.failed(told, response.status)
+            raise told
         facts = client.codec.facts(response.headers)
         try:
             result = client.codec.decode(response.body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import msgspec
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Call)
 E = TypeVar("E", bound=ModelClientError)
 _MESSAGES = (UserMessage, AssistantMessage, SystemMessage, ToolMessage)
-_PARTS = (*Part.__args__, str)  # type: ignore[attr-defined]  # pyright: ignore  # a union of structs
+_PARTS = (*get_args(Part), str)
 _NEUTRAL = (b"accept", b"content-type")
 
 

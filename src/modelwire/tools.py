@@ -128,7 +128,7 @@ def _to_choice(choice: Any) -> ToolChoice | ProviderTool | None:
     if choice == "any":
         return ToolChoice(mode="required")
     if isinstance(choice, str):
-        return ToolChoice(mode=choice) if choice in _MODES else ToolChoice(mode="required", tools=[choice])
+        return ToolChoice(mode=cast("Any", choice)) if choice in _MODES else ToolChoice(mode="required", tools=[choice])
     if isinstance(choice, dict):
         return _choice_from_dict(cast("dict[str, Any]", choice))
     name = getattr(choice, "name", None)

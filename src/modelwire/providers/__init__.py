@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def client_factory(provider: str) -> Callable[..., ChatCompletionClient]:
     Raises `ValueError` for one that is not known.
     """
     if provider in CLIENTS:
-        return _load(CLIENTS[provider])
+        return cast("Callable[..., ChatCompletionClient]", _load(CLIENTS[provider]))
     from modelwire.providers import compatible  # noqa: PLC0415  # only where it is asked for
 
     if provider in compatible.PRESETS:
@@ -49,7 +49,7 @@ def codec_for(dialect: str) -> Codec:
     """
     if dialect not in CODECS:
         raise ValueError(f"{dialect!r} is not a wire format that modelwire knows; it knows {', '.join(CODECS)}")
-    return _load(CODECS[dialect])("")
+    return cast("Codec", _load(CODECS[dialect])(""))
 
 
 def _load(where: tuple[str, str]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.to_thread
@@ -68,7 +68,7 @@ def _asker(source: Any, scope: str) -> Callable[[], Any]:
     if hasattr(source, "get_token"):
         return lambda: source.get_token(scope)
     if callable(source):
-        return source
+        return cast("Callable[[], Any]", source)
     raise TypeError("azure_ad_token_provider is a function that gives a token, or a credential with get_token()")
 
 

@@ -134,9 +134,8 @@ def _text(part: Text, quirks: Quirks) -> Json:
 
 
 def _user(message: UserMessage, quirks: Quirks) -> Json:
-    content = message.content
-    if not isinstance(content, str):
-        content = [_input(part, quirks) for part in content]
+    given = message.content
+    content = given if isinstance(given, str) else [_input(part, quirks) for part in given]
     return _named({"role": "user", "content": content}, message, quirks)
 
 
@@ -418,7 +417,8 @@ def response_format(wanted: ResponseFormat, quirks: Quirks) -> Json:
         return {"type": wanted.type}
     if not quirks.json_schema:
         return {"type": "json_object"}
-    strict, schema = wanted.strict, wanted.schema
+    strict = wanted.strict
+    schema: Json | msgspec.Raw = wanted.schema
     if strict is None:
         lowered = fitting_schema(wanted.schema)
         strict, schema = lowered is not None, lowered or wanted.schema

@@ -50,7 +50,7 @@ Raw = msgspec.Raw
 NOTHING = Raw()
 _members = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
-_own_part = msgspec.json.Decoder(Part)
+_own_part: msgspec.json.Decoder[Part] = msgspec.json.Decoder(Part)
 _own_tool_result = msgspec.json.Decoder(ToolResult)
 
 _HANDLED = {"model", "messages", "tools", "tool_choice", "response_format", "stream", "stream_options"}

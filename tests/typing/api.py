@@ -1,0 +1,147 @@
+"""What type checkers see of the public API: read by pyright and mypy in strict mode, never run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, assert_never, assert_type
+
+import httpx
+
+from modelwire import (
+    AssistantMessage,
+    AudioDelta,
+    AzureOpenAIChatCompletionClient,
+    ChatCompletionClient,
+    ChoiceEnd,
+    CitationDelta,
+    CreateResult,
+    EventStream,
+    Finish,
+    FunctionCall,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    Image,
+    LogprobsDelta,
+    Message,
+    OpenAIChatCompletionClient,
+    OpenAICompatibleChatCompletionClient,
+    Part,
+    PartEnd,
+    ProviderEvent,
+    Reasoning,
+    ReasoningDelta,
+    RefusalDelta,
+    RequestUsage,
+    RetryPolicy,
+    Start,
+    StreamEvent,
+    SystemMessage,
+    Text,
+    TextDelta,
+    TextStream,
+    ToolCallDelta,
+    ToolCallStart,
+    ToolMessage,
+    Usage,
+    UsageUpdate,
+    UserMessage,
+    connect,
+)
+
+
+@dataclass
+class City:
+    name: str
+
+
+def messages_take_what_users_have(
+    images: list[Image], result: CreateResult, calls: list[FunctionCall]
+) -> list[Message]:
+    return [
+        SystemMessage(content="Be brief."),
+        UserMessage(content="Hello", source="user"),
+        UserMessage(content=images),
+        UserMessage(content=["What is this?", Image.from_file("cat.png")]),
+        AssistantMessage(content=result.content, source="assistant"),
+        AssistantMessage(content=calls),
+        AssistantMessage(content=[Reasoning(text="..."), Text(text="Hi")], thought="..."),
+        result.message,
+        FunctionExecutionResultMessage(
+            content=[FunctionExecutionResult(call_id="1", name="f", content="ok", is_error=False)]
+        ),
+    ]
+
+
+def a_result_is_read_by_kind(result: CreateResult) -> None:
+    assert_type(result.content, str | list[FunctionCall])
+    assert_type(result.text, str)
+    assert_type(result.thought, str | None)
+    assert_type(result.tool_calls, list[FunctionCall])
+    assert_type(result.message, AssistantMessage)
+    assert_type(result.usage, Usage | None)
+    assert_type(result.parse(City), City)
+    assert_type(RequestUsage(prompt_tokens=1, completion_tokens=2) + Usage(prompt_tokens=1, completion_tokens=2), Usage)
+    assert_type(Image.from_url("https://example.org/cat.png"), Image)
+
+
+def tags_narrow(part: Part, message: Message) -> None:
+    if part.type == "function_call":
+        assert_type(part, FunctionCall)
+    if message.role == "tool":
+        assert_type(message, ToolMessage)
+
+
+def a_match_over_events_is_exhaustive(event: StreamEvent) -> str:
+    match event:
+        case TextDelta() | ReasoningDelta() | RefusalDelta():
+            return event.text
+        case ToolCallStart():
+            return event.name
+        case ToolCallDelta():
+            return event.arguments
+        case Start() | AudioDelta() | CitationDelta() | LogprobsDelta() | PartEnd() | ChoiceEnd():
+            return ""
+        case UsageUpdate() | ProviderEvent() | Finish():
+            return ""
+        case _:
+            assert_never(event)
+
+
+async def clients_complete_their_options(messages: list[Message], http_client: httpx.AsyncClient) -> None:
+    client = OpenAIChatCompletionClient(
+        model="gpt-4.1",
+        max_tokens=100,
+        temperature=None,
+        http_client=http_client,
+        retry=RetryPolicy(max_retries=1),
+        deadline=3,
+    )
+    assert_type(await client.create(messages, temperature=0.5, verbosity="low"), CreateResult)
+    assert_type(client.stream(messages, seed=1), EventStream)
+    assert_type(client.create_stream(messages, n=2), TextStream)
+    async for item in client.create_stream(messages):
+        assert_type(item, str | CreateResult)
+    async with client.stream(messages) as events:
+        async for event in events:
+            a_match_over_events_is_exhaustive(event)
+        assert_type(events.result, CreateResult)
+    AzureOpenAIChatCompletionClient(
+        azure_deployment="d", azure_endpoint="https://r.openai.azure.com", api_key=None, stop=["x"]
+    )
+    OpenAICompatibleChatCompletionClient(
+        model="m", preset="vllm", min_p=0.1, chat_template_kwargs={"enable_thinking": False}
+    )
+    assert_type(connect("openai:gpt-4.1", temperature=0), ChatCompletionClient)
+
+
+async def wrong_options_are_errors(client: OpenAIChatCompletionClient, messages: list[Message]) -> None:
+    await client.create(messages, temperature="hot")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.create(messages, temprature=0.5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    OpenAIChatCompletionClient(model="m", num_ctx=4096)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+class Loose(ChatCompletionClient):
+    """The signature that most users write."""
+
+    async def create(self, messages: Any, **kwargs: Any) -> CreateResult:
+        return CreateResult(content=str(len(messages)), finish_reason="stop")
