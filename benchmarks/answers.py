@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 MODEL = "gpt-4.1-2025-04-14"
 EVENTS = 500
 """Text events of a stream: a long answer."""
-PACED_EVENTS = 100
+PACED_EVENTS = 50
 PAUSE = 0.001
 """Seconds between the events of the paced stream."""
 PIECE = 16 * 1024

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Effort:
     """How long to measure."""
 
-    rounds: int = 9
+    rounds: int = 7
     """Times that each contender is measured."""
     slice: float = 0.02
     """Seconds of CPU that a contender gets in a round, at least: as many repetitions as fit."""

@@ -20,11 +20,11 @@ PACKAGES = ("modelwire", "httpx", "httpcore", "h11", "anyio", "msgspec")
 def table(result: Result) -> str:
     """One comparison; lower is better everywhere."""
     extras = list(result.rows[0].extras)
-    head = [result.title, f"CPU {result.unit}", "spread", *extras, *(f"x {name}" for name in result.baselines)]
+    head = ["", f"CPU {result.unit}", "spread", *extras, *(f"x {name}" for name in result.baselines)]
     lines = [head, *(_cells(result, row) for row in result.rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     rendered = [_line(line, widths) for line in lines]
-    return "\n".join([rendered[0], "-" * len(rendered[0]), *rendered[1:]])
+    return "\n".join([result.title, "-" * len(rendered[0]), *rendered])
 
 
 def _cells(result: Result, row: Row) -> list[str]:
@@ -41,9 +41,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits that mean something; `-` for what is not known."""
+    """Three digits, or a count as it is; `-` for what is not known."""
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return str(value)
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:.{decimals}f}"
 

@@ -188,7 +188,7 @@ class PlainCall(Call):
             self.log(None, None, error)
             raise
         self.log(result.usage, result.finish_reason)
-        self.client.note_usage(result.usage)
+        self.client.note_usage(result.usage, self.request)
         return result
 
     async def _attempts(self) -> CreateResult:
@@ -368,7 +368,7 @@ class ProviderStream(EventStream):
             dropped_options=call.dropped,
         )
         self._log(finish)
-        client.note_usage(finish.usage)
+        client.note_usage(finish.usage, call.request)
         return [*before, finish]
 
     def _log(self, finish: Finish | None, error: BaseException | None = None) -> None:

@@ -11,7 +11,7 @@ from modelwire._call import Call, PlainCall, ProviderStream
 from modelwire._clock import RealClock
 from modelwire._settings import SETTINGS, to_deadline, to_headers, to_retry, to_timeouts, to_transport
 from modelwire.base import ChatCompletionClient
-from modelwire.errors import BadRequestError, ModelClientError
+from modelwire.errors import BadRequestError, ModelClientError, UnsupportedOptionError
 from modelwire.output import response_schema
 from modelwire.tools import to_tool_choice, to_tools
 from modelwire.types import (
@@ -164,7 +164,9 @@ class ProviderClient(ChatCompletionClient):
         codec = self.codec
         refused = _options.lacking(options, self._family, codec.dialect, codec.spellings)
         refused |= codec.refused(request, self.model_info)
+        request, left_out = _without_refused_fields(request, refused, codec.provider)
         kept, dropped = _options.resolve(options, refused, codec.dialect, codec.provider)
+        dropped += left_out
         kept.pop("unsupported", None)
         request = msgspec.structs.replace(request, options=kept)
         http = codec.encode(request, self.model_info)
@@ -205,8 +207,9 @@ class ProviderClient(ChatCompletionClient):
                 error.body = error.body.replace(secret, b"***") if error.body else error.body
         return error
 
-    def note_usage(self, usage: Usage | None) -> None:
-        """Add to the totals."""
+    def note_usage(self, usage: Usage | None, request: ChatRequest) -> None:
+        """Add to the totals, at the end of a call; `request` is what was asked."""
+        del request  # for clients that can tell something from both
         if usage is not None:
             self._used += usage
 
@@ -217,6 +220,24 @@ class ProviderClient(ChatCompletionClient):
     async def close(self) -> None:
         """Close the connections that this client made; a passed `http_client` stays open. Repeatable."""
         await self.transport.aclose()
+
+
+def _without_refused_fields(
+    request: ChatRequest, refused: Mapping[str, str], provider: str
+) -> tuple[ChatRequest, list[str]]:
+    """The request without those of its fields that are no options and that the API or model lacks all the same.
+
+    Raises `UnsupportedOptionError`, unless the options say `unsupported="drop"`.
+    """
+    fields = [name for name in ("tools", "tool_choice", "response_format") if name in refused]
+    if not fields:
+        return request, []
+    if (request.options or {}).get("unsupported") != "drop":
+        name = fields[0]
+        raise UnsupportedOptionError(
+            f"{provider}: {name} is not supported: {refused[name]} (or pass unsupported='drop')", option=name
+        )
+    return msgspec.structs.replace(request, **dict.fromkeys(fields)), fields
 
 
 def _from_dicts(messages: Sequence[Any], origin: str) -> list[Message]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from modelwire.types import Reasoning, Text
@@ -42,3 +43,11 @@ def assistant_parts(message: AssistantMessage) -> list[Part]:
 def made_up_id(answer_id: str | None, index: int, name: str) -> str:
     """An id for a call that came without one: the same whenever the same answer is read."""
     return "call_" + hashlib.sha256(f"{answer_id}\0{index}\0{name}".encode()).hexdigest()[:24]
+
+
+def is_made_up(call_id: str) -> bool:
+    """Whether `made_up_id` made this id, so that the provider does not know it."""
+    return _MADE_UP.fullmatch(call_id) is not None
+
+
+_MADE_UP = re.compile(r"call_[0-9a-f]{24}")

@@ -1,0 +1,120 @@
+"""What translating costs, without any network: modelwire's codec, `json` with dicts, and msgspec with structs of the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import wire, work
+from benchmarks.answers import ANSWERS, EVENTS
+from benchmarks.measure import Comparison, Contender, measure
+from modelwire import OpenAICompatibleChatCompletionClient, TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.answers import Answer
+    from benchmarks.measure import Effort, Result
+    from benchmarks.work import Work
+
+MODELWIRE, JSON, STRUCTS = "modelwire", "json and dict", "msgspec, ready structs"
+
+
+def run(effort: Effort) -> Iterator[Result]:
+    """All comparisons of this suite."""
+    for asked in (work.question(), work.conversation(), work.picture()):
+        yield measure(encode(asked), effort)
+    for case in ("1kB", "20kB"):
+        yield measure(decode(case, ANSWERS[case]), effort)
+    yield measure(stream("an event a read", ANSWERS["events"]), effort)
+    yield measure(stream("16 kB reads", ANSWERS["pieces"]), effort)
+
+
+def encode(asked: Work) -> Comparison:
+    """A request to its body."""
+    codec, info = _client().codec, _client().model_info
+    ways: dict[str, Callable[[], object]] = {
+        MODELWIRE: lambda: codec.encode(asked.request, info),
+        JSON: lambda: _dumped(asked.body),
+        STRUCTS: lambda: wire.encode(asked.wire),
+    }
+    return _comparison(f"encode: {asked.title}", ways)
+
+
+def decode(case: str, answer: Answer) -> Comparison:
+    """A body to its text, and to all else that the way gives."""
+    codec, body = _client().codec, answer.body
+
+    def modelwire() -> str:
+        return codec.decode(body).text
+
+    def plain() -> str:
+        return json.loads(body)["choices"][0]["message"]["content"]
+
+    def structs() -> str:
+        return wire.text_of(wire.decode_answer(body))
+
+    ways = {MODELWIRE: modelwire, JSON: plain, STRUCTS: structs}
+    _check(ways, answer)
+    return _comparison(f"decode: answer of {case}", ways)
+
+
+def stream(title: str, answer: Answer) -> Comparison:
+    """Pieces of a streamed body to its text, event by event."""
+    codec, pieces = _client().codec, answer.pieces
+
+    def modelwire() -> str:
+        feed = codec.stream_decoder().feed
+        return "".join([event.text for piece in pieces for event in feed(piece) if type(event) is TextDelta])
+
+    def plain() -> str:
+        return "".join([text for chunk in _loaded(pieces) for text in _texts(chunk)])
+
+    def structs() -> str:
+        feed = wire.Frames().feed
+        return "".join([wire.delta_of(chunk) for piece in pieces for chunk in feed(piece)])
+
+    ways = {MODELWIRE: modelwire, JSON: plain, STRUCTS: structs}
+    _check(ways, answer)
+    return _comparison(f"stream decode, per event: {title}", ways, per=EVENTS)
+
+
+def _client() -> OpenAICompatibleChatCompletionClient:
+    return OpenAICompatibleChatCompletionClient(model=work.MODEL, base_url="http://127.0.0.1:1/v1")
+
+
+def _dumped(body: Any) -> bytes:
+    """As httpx does it for `json=`."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _loaded(pieces: tuple[bytes, ...]) -> Iterator[dict[str, Any]]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data: ") and line != b"data: [DONE]":
+                yield json.loads(line[6:])
+
+
+def _texts(chunk: dict[str, Any]) -> list[str]:
+    return [choice["delta"].get("content") or "" for choice in chunk["choices"]]
+
+
+def _check(ways: dict[str, Callable[[], str]], answer: Answer) -> None:
+    for name, way in ways.items():
+        if way() != answer.text:
+            raise AssertionError(f"{name} reads another text: its time would mean nothing")
+
+
+def _comparison(title: str, ways: dict[str, Callable[[], Any]], per: int = 1) -> Comparison:
+    contenders = [Contender(name, _repeated(way)) for name, way in ways.items()]
+    return Comparison(title, contenders, (JSON, STRUCTS), per)
+
+
+def _repeated(way: Callable[[], Any]) -> Callable[[int], None]:
+    def run(times: int) -> None:
+        for _ in range(times):
+            way()
+
+    return run

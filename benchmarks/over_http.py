@@ -1,0 +1,90 @@
+"""What calls and streams cost over loopback: modelwire, bare httpx, and the limit, against the same server."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from benchmarks import work
+from benchmarks.answers import ANSWERS, EVENTS, PACED_EVENTS, PAUSE
+from benchmarks.clients import CALLERS, STREAMERS
+from benchmarks.clients.bare_httpx import HttpxJson, HttpxPrepared
+from benchmarks.clients.reference import ReferenceClient
+from benchmarks.measure import Comparison, Contender, measure
+from benchmarks.server import loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from benchmarks.clients import Client
+    from benchmarks.measure import Effort, Result
+    from benchmarks.work import Work
+
+    Ask = Callable[[], Awaitable[str]]
+
+BASELINES = (HttpxJson.name, HttpxPrepared.name, ReferenceClient.name)
+
+
+def run_calls(effort: Effort) -> Iterator[Result]:
+    """Calls that wait for the whole answer."""
+    with loopback() as server:
+        for case, asked in (("1kB", work.question()), ("20kB", work.question()), ("1kB", work.conversation())):
+            yield _calls(server, case, asked, effort)
+
+
+def run_streams(effort: Effort) -> Iterator[Result]:
+    """Streams, by how their events reach the client. The request is in it: a part in 500 of it in each event."""
+    titles = {
+        "events": (f"an HTTP chunk an event, {EVENTS} at once", EVENTS),
+        "pieces": (f"16 kB HTTP chunks, {EVENTS} events", EVENTS),
+        "paced": (f"a write every {PAUSE * 1000:.0f} ms, {PACED_EVENTS} events", PACED_EVENTS),
+    }
+    with loopback() as server:
+        for case, (title, count) in titles.items():
+            yield _streams(server, case, f"stream, per event: {title}", count, effort)
+
+
+def _calls(server: str, case: str, asked: Work, effort: Effort) -> Result:
+    clients = [kind(server, case, asked) for kind in CALLERS]
+    asks = {client.name: client.call for client in clients}
+    with _contenders(clients, asks, ANSWERS[case].text) as contenders:
+        return measure(Comparison(f"call: {asked.title}, answer of {case}", contenders, BASELINES), effort)
+
+
+def _streams(server: str, case: str, title: str, count: int, effort: Effort) -> Result:
+    clients = [kind(server, case, work.question()) for kind in STREAMERS]
+    asks = {client.name: client.stream for client in clients}
+    with _contenders(clients, asks, ANSWERS[case].text) as contenders:
+        return measure(Comparison(title, contenders, BASELINES, count), effort)
+
+
+@contextmanager
+def _contenders(clients: list[Client], asks: Mapping[str, Ask], expected: str) -> Iterator[list[Contender]]:
+    """All in one event loop, each with its connections warm, and checked: a wrong answer may well be a fast one."""
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(_check(asks, expected))
+            yield [Contender(name, _repeated(runner, ask)) for name, ask in asks.items()]
+        finally:
+            runner.run(_close(clients))
+
+
+async def _check(asks: Mapping[str, Ask], expected: str) -> None:
+    for name, ask in asks.items():
+        if await ask() != expected:
+            raise AssertionError(f"{name} reads another text: its time would mean nothing")
+
+
+async def _close(clients: list[Client]) -> None:
+    async with AsyncExitStack() as stack:
+        for client in clients:
+            stack.push_async_callback(client.aclose)
+
+
+def _repeated(runner: asyncio.Runner, ask: Ask) -> Callable[[int], None]:
+    async def repeat(times: int) -> None:
+        for _ in range(times):
+            await ask()
+
+    return lambda times: runner.run(repeat(times))

@@ -1,0 +1,179 @@
+"""`ChatRequest` to a body of Ollama's `/api/chat`: https://github.com/ollama/ollama/blob/main/docs/api.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelwire._option_table import WIRE
+from modelwire.errors import BadRequestError
+from modelwire.providers._body import assistant_parts, is_made_up, own_data, parts_of, put
+from modelwire.types import (
+    AssistantMessage,
+    FunctionCall,
+    Image,
+    ProviderPart,
+    ProviderTool,
+    Reasoning,
+    SystemMessage,
+    Text,
+    Tool,
+    ToolMessage,
+    ToolResult,
+    UserMessage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from modelwire.types import AnyTool, ChatRequest, Message, Part, ResponseFormat
+
+    Json = dict[str, Any]
+
+ORIGIN = "ollama"
+_WIRE = WIRE["ollama"]
+_EFFORTS = {"none": False, "minimal": "low", "xhigh": "max"}
+"""What `think` calls the levels that it names otherwise; `False` switches thinking off."""
+
+
+def encode(request: ChatRequest) -> bytes:
+    """The request's body.
+
+    Raises `BadRequestError` for what cannot be said in this format.
+    """
+    options = request.options or {}
+    # "stream defaults to true: always send it"
+    body: Json = {"model": request.model, "messages": _messages(request.messages), "stream": request.stream}
+    for name, value in options.items():
+        if name == "reasoning_effort":
+            if "think" in options:
+                raise BadRequestError("reasoning_effort and think are the same option; give one of them")
+            body["think"] = _EFFORTS.get(value, value)
+        elif name == "stop":
+            put(body, _WIRE[name], [value] if isinstance(value, str) else list(value))
+        elif name in _WIRE:
+            put(body, _WIRE[name], value)
+    # There is no `tool_choice`: a model that gets no tools calls none.
+    if request.tools and not (request.tool_choice and getattr(request.tool_choice, "mode", "") == "none"):
+        body["tools"] = [_tool(tool) for tool in request.tools]
+    if request.response_format is not None and request.response_format.type != "text":
+        body["format"] = _format(request.response_format)
+    body |= options.get("extra_body") or {}
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRequestError(
+            f"the request cannot be written as JSON: {error}; look at the options and extra_body"
+        ) from None
+
+
+def _format(wanted: ResponseFormat) -> str | Json:
+    """`"json"`, or the schema itself: the server makes a grammar of it, and reads what it can express."""
+    return wanted.schema if wanted.type == "json_schema" and wanted.schema is not None else "json"
+
+
+def _tool(tool: AnyTool) -> Json | msgspec.Raw:
+    if isinstance(tool, ProviderTool):
+        return tool.data
+    if not isinstance(tool, Tool):
+        raise BadRequestError(
+            f"tool {tool.name}: Ollama has no free-text tools; describe its input as an object schema"
+        )
+    function: Json = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    return {"type": "function", "function": function, **own_data(tool.provider_data, ORIGIN)}
+
+
+# ---------------------------------------------------------------------- messages
+
+
+def _messages(messages: Sequence[Message]) -> list[Json]:
+    wire: list[Json] = []
+    for message in messages:
+        match message:
+            case UserMessage():
+                wire.append(_with_images("user", message.content) | own_data(message.provider_data, ORIGIN))
+            case AssistantMessage():
+                wire.append(_assistant(message))
+            case SystemMessage():
+                wire.append(
+                    {"role": "system", "content": _text(message.content), **own_data(message.provider_data, ORIGIN)}
+                )
+            case ToolMessage():
+                wire += [_tool_result(result) for result in message.content]
+    return wire
+
+
+def _text(content: str | Sequence[str | Text]) -> str:
+    """ "content is always a string": texts are joined by blank lines."""
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(part if isinstance(part, str) else part.text for part in content)
+
+
+def _with_images(role: str, content: str | Sequence[Any]) -> Json:
+    texts: list[str] = []
+    images: list[str] = []
+    for part in parts_of(content):
+        match part:
+            case Text():
+                texts.append(part.text)
+            case Image():
+                images.append(_image(part))
+            case _:
+                raise BadRequestError(f"Ollama takes text and images, no {part.type}; put its content into words")
+    wire: Json = {"role": role, "content": "\n\n".join(texts)}
+    return wire | {"images": images} if images else wire
+
+
+def _image(part: Image) -> str:
+    """ "bare base64 (no data: prefix, no URL; the client must download)"."""
+    if part.data is None:
+        raise BadRequestError("Ollama takes images as data, not by reference; fetch it and use Image.from_bytes()")
+    return part.data
+
+
+def _assistant(message: AssistantMessage) -> Json:
+    parts = assistant_parts(message)
+    wire: Json = {"role": "assistant", "content": "".join(_spoken(parts))}
+    thinking = "".join(part.text for part in parts if isinstance(part, Reasoning) and part.provider == ORIGIN)
+    if thinking:
+        wire["thinking"] = thinking
+    calls = [_call(part) for part in parts if isinstance(part, FunctionCall)]
+    calls += [part.data for part in parts if isinstance(part, ProviderPart) and part.provider == ORIGIN]
+    if calls:
+        wire["tool_calls"] = calls
+    return wire | own_data(message.provider_data, ORIGIN)
+
+
+def _spoken(parts: Iterable[Part]) -> Iterable[str]:
+    return (part.text for part in parts if part.type in ("text", "refusal"))  # type: ignore[union-attr]
+
+
+def _call(call: FunctionCall) -> Any:
+    """ "arguments is an object, not a string: sending a string is a 400"."""
+    arguments = call.arguments.strip() or "{}"
+    try:
+        msgspec.json.decode(arguments, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        # Cut or invalid: the model sees what it wrote, as text.
+        arguments = msgspec.json.encode({"arguments": call.arguments}).decode()
+    own = own_data(call.provider_data, ORIGIN)
+    function: Json = {"name": call.name, "arguments": msgspec.Raw(arguments.encode())} | own.get("function", {})
+    members = {name: value for name, value in own.items() if name != "function"}
+    return ({} if is_made_up(call.id) else {"id": call.id}) | members | {"function": function}
+
+
+def _tool_result(result: ToolResult) -> Json:
+    wire = _with_images("tool", result.content)
+    if result.is_error:
+        wire["content"] = f"Error: {wire['content']}"
+    if result.name:
+        wire["tool_name"] = result.name
+    if not is_made_up(result.call_id):
+        wire["tool_call_id"] = result.call_id
+    return wire | own_data(result.provider_data, ORIGIN)
