@@ -19,7 +19,7 @@ PIECE = 16 * 1024
 """Bytes of an HTTP chunk where a proxy has gathered events."""
 
 _WORDS = (
-    "The", " naïve", " approach", " costs", " 5", " µs", " per", " event", ",", " and", " so", " \"we\"", " write", "\n",
+    "The", " naïve", " approach", " costs", " 5", " µs", " per", " event", ",", " and", " so", ' "we"', " write", "\n",
     "def", " feed", "(data", "):", " ...", "\n\n", "Résumé", ":", " nothing", " is", " free", " —", " measure", " it", ".",
 )  # fmt: skip
 
@@ -37,6 +37,7 @@ class Answer(NamedTuple):
 
     @property
     def body(self) -> bytes:
+        """All pieces."""
         return b"".join(self.pieces)
 
     def wire(self) -> list[bytes]:

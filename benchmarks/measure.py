@@ -60,6 +60,7 @@ class Row:
 
     @property
     def median(self) -> float:
+        """What stands in the table."""
         return statistics.median(self.values)
 
     @property

@@ -15,7 +15,7 @@ from benchmarks.measure import Comparison, Contender, measure
 from benchmarks.server import loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 
     from benchmarks.clients import Client
     from benchmarks.measure import Effort, Result
@@ -60,7 +60,7 @@ def _streams(server: str, case: str, title: str, count: int, effort: Effort) -> 
 
 
 @contextmanager
-def _contenders(clients: list[Client], asks: Mapping[str, Ask], expected: str) -> Iterator[list[Contender]]:
+def _contenders(clients: Sequence[Client], asks: Mapping[str, Ask], expected: str) -> Generator[list[Contender]]:
     """All in one event loop, each with its connections warm, and checked: a wrong answer may well be a fast one."""
     with asyncio.Runner() as runner:
         try:
@@ -76,7 +76,7 @@ async def _check(asks: Mapping[str, Ask], expected: str) -> None:
             raise AssertionError(f"{name} reads another text: its time would mean nothing")
 
 
-async def _close(clients: list[Client]) -> None:
+async def _close(clients: Sequence[Client]) -> None:
     async with AsyncExitStack() as stack:
         for client in clients:
             stack.push_async_callback(client.aclose)

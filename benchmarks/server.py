@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from benchmarks.answers import ANSWERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _WIRE = {name.encode(): (answer.wire(), answer.pause) for name, answer in ANSWERS.items()}
@@ -24,7 +24,7 @@ _UNKNOWN = [b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"]
 
 
 @contextmanager
-def loopback() -> Iterator[str]:
+def loopback() -> Generator[str]:
     """The URL of a server that runs meanwhile. It ends with this process, however that ends."""
     command = [sys.executable, "-m", "benchmarks.server"]
     root = Path(__file__).resolve().parents[1]

@@ -1,5 +1,7 @@
 """Chat Completions as plain structs: the least that typed code can have, and so the limit that codecs are held against."""
 
+# ruff: noqa: D101  # each is called as https://platform.openai.com/docs/api-reference/chat calls it
+
 from __future__ import annotations
 
 from typing import Any

@@ -37,10 +37,12 @@ class Work(NamedTuple):
 
     @property
     def streamed_body(self) -> dict[str, Any]:
+        """The same for an answer that is streamed."""
         return {**self.body, "stream": True, "stream_options": {"include_usage": True}}
 
     @property
     def streamed_wire(self) -> wire.Request:
+        """The same for an answer that is streamed."""
         return msgspec.structs.replace(self.wire, stream=True, stream_options=wire.StreamOptions(include_usage=True))
 
 

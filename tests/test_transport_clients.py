@@ -217,7 +217,11 @@ async def test_transports_of_the_client(library: Any, server: ScriptedServer):
     assert await call(server, library.AsyncClient(transport=retrying)) == b"ok"
     mounted = library.AsyncClient(mounts={"http://127.0.0.1": library.AsyncHTTPTransport()})
     assert await call(server, mounted) == b"mounted"
-    mock = library.MockTransport(lambda request: library.Response(200, content=request.content))
+
+    def echo(request: Any) -> Any:
+        return library.Response(200, content=request.content)
+
+    mock = library.MockTransport(echo)
     assert await call(server, library.AsyncClient(transport=mock)) == b"{}"
 
 

@@ -181,7 +181,9 @@ async def test_every_way_out_gives_the_connection_back(leave: Callable[..., Awai
 
 @pytest.mark.parametrize("kind", ["own", "httpx", "httpx2"])
 @pytest.mark.parametrize("native", [False, True], ids=["scope", "task"])
-async def test_cancellation_at_any_moment_under_contention_loses_no_connection(kind: str, native: bool, anyio_backend):
+async def test_cancellation_at_any_moment_under_contention_loses_no_connection(
+    kind: str, native: bool, anyio_backend: str
+):
     """https://github.com/encode/httpcore/issues/1093: a pool of the library alone is dead after a few of these calls."""
     if native and anyio_backend == "trio":
         pytest.skip("only asyncio has another cancellation than that of scopes")

@@ -1,5 +1,8 @@
 """httpx by hand: as one writes it in five lines, and as fast as its public interface can be driven."""
 
+# ruff: noqa: D102  # what the methods do is said once, by `Caller` and `Streamer`
+# ruff: noqa: PERF401  # the loops are those that a user writes
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,8 @@
 """modelwire itself: over httpx, and over no network at all, which shows what is its own."""
 
+# ruff: noqa: D102  # what the methods do is said once, by `Caller` and `Streamer`
+# ruff: noqa: PERF401  # the loops are those that a user writes
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self

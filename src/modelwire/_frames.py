@@ -12,6 +12,8 @@ MAX_FRAME = 64 * 1024 * 1024
 """Bytes in one frame: a generated image or a long document in base64 fits, a runaway server does not."""
 
 _BOM = b"\xef\xbb\xbf"
+_STRAY = b'{}[]<> \t"'
+"""First bytes of lines that belong to JSON or to a web page; a field of an event begins with a letter."""
 
 
 def _too_large(bound: int) -> ProtocolError:
@@ -23,20 +25,38 @@ class SseFramer:
 
     Event names, ids and comments are skipped: every dialect here repeats its event's name inside the data. Lines may
     end in LF, CR or CRLF, also mixed. An event that no empty line ends is discarded, as the standard says; what the
-    decoder makes of that is its own matter. `stray` is the last line that is no field of an event: some servers
-    write a bare JSON error into the stream.
+    decoder makes of that is its own matter. `stray` are the lines of JSON or HTML that are no fields of an event: some
+    servers write a bare JSON error into the stream.
     """
 
-    __slots__ = ("_bound", "_cr", "_data", "_first", "_parts", "_size", "stray")
+    __slots__ = (
+        "_bound",
+        "_counted",
+        "_cr",
+        "_data",
+        "_data_size",
+        "_earlier",
+        "_first",
+        "_parts",
+        "_parts_size",
+        "_places",
+        "_stray_size",
+        "stray",
+    )
 
     def __init__(self, bound: int = MAX_FRAME) -> None:
         self._bound = bound
         self._data: list[bytes] = []
+        self._data_size = 0
+        self._counted = 0
         self._parts: list[bytes] = []
-        self._size = 0
+        self._parts_size = 0
         self._cr = False
         self._first: bytes | None = b""
         self.stray: list[bytes] = []
+        self._stray_size = 0
+        self._places: list[int] = []
+        self._earlier = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that `chunk` completes.
@@ -47,15 +67,18 @@ class SseFramer:
             chunk = self._skip_bom(chunk)
         if self._cr or b"\r" in chunk:
             chunk = self._lf_only(chunk)
+        if self.stray:
+            self._earlier = len(self.stray)
         lines = chunk.split(b"\n")
         rest = lines.pop()
         if not lines:
-            self._keep(rest)
+            if rest:
+                self._keep(rest)
             return []
         if self._parts:
             lines[0] = b"".join((*self._parts, lines[0]))
             self._parts = []
-        self._size = 0
+            self._parts_size = 0
         events: list[bytes] = []
         data = self._data
         for line in lines:
@@ -69,27 +92,52 @@ class SseFramer:
                 data.append(line[5:])
             elif line == b"data":
                 data.append(b"")
-            elif line[:1] in b'{}[] \t"':
-                self._note_stray(line)
-        self._data = data
-        self._size = sum(map(len, data)) if data else 0
-        self._keep(rest)
+            elif line[:1] in _STRAY:
+                self._note_stray(line, len(events))
+        if data:
+            self._note_data(data)
+        else:
+            self._data = data
+            if self._counted:
+                self._counted = self._data_size = 0
+        if rest:
+            self._keep(rest)
         return events
 
     def rest(self) -> bytes:
         """What no line end has completed: the last line of a body that is no event stream."""
         return b"".join(self._parts)
 
+    def stray_before(self, index: int) -> list[bytes]:
+        """The stray lines that came before the event of this index in what the last `feed` gave."""
+        late = (line for line, place in zip(self.stray[self._earlier :], self._places, strict=True) if place <= index)
+        return [*self.stray[: self._earlier], *late]
+
+    def _note_data(self, data: list[bytes]) -> None:
+        """Count the lines of the unfinished event that are new."""
+        if data is not self._data:
+            self._data, self._data_size, self._counted = data, 0, 0
+        new = data[self._counted :] if self._counted else data
+        self._data_size += sum(map(len, new)) + len(new)
+        self._counted = len(data)
+        self._check_size()
+
     def _keep(self, rest: bytes) -> None:
-        if rest:
-            self._parts.append(rest)
-            self._size += len(rest)
-        if self._size > self._bound:
+        self._parts.append(rest)
+        self._parts_size += len(rest)
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self._data_size + self._parts_size > self._bound:
             raise _too_large(self._bound)
 
-    def _note_stray(self, line: bytes) -> None:
+    def _note_stray(self, line: bytes, place: int) -> None:
+        if len(self.stray) == self._earlier:
+            self._places = []
         self.stray.append(line)
-        if sum(map(len, self.stray)) > self._bound:
+        self._places.append(place)
+        self._stray_size += len(line) + 1
+        if self._stray_size > self._bound:
             raise _too_large(self._bound)
 
     def _skip_bom(self, chunk: bytes) -> bytes:

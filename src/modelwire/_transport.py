@@ -137,13 +137,17 @@ class HttpxTransport:
     async def aclose(self) -> None:
         """Close what this transport made, streams that were dropped included; repeatable."""
         self._closed = True
-        await self._close_dropped()
-        client, self._client = self._client, None
-        if client is not None and not self._passed:
-            await uninterrupted(client.aclose)
+        try:
+            await self._close_dropped()
+        finally:
+            client, self._client = self._client, None
+            if client is not None and not self._passed:
+                await uninterrupted(client.aclose)
 
-    async def reclaim(self, limits: Limits) -> None:
+    async def reclaim(self, limits: Limits, cancelled: BaseException | None = None) -> None:
         """Free what httpcore may have left in use by the request that these limits belong to."""
+        if cancelled is not None:
+            await close_handshakes(cancelled.__traceback__)
         if self._client is not None:
             await repair_pools(self._client, limits)
 
@@ -238,13 +242,12 @@ class HttpxTransport:
         except self._library.HTTPStatusError as error:
             # A hook of the user called `raise_for_status`; the codec knows better what the status means.
             if error.request.extensions.get("timeout") is limits:
-                return error.response
+                return cast("Response", error.response)
             failure = translated(error, prepared.url, limits)
         except self.errors as error:
             failure = translated(error, prepared.url, limits, headers=prepared.headers.raw)
         except BaseException as error:  # cancelled
-            await uninterrupted(partial(close_handshakes, error.__traceback__))
-            await uninterrupted(partial(self.reclaim, limits))
+            await uninterrupted(partial(self.reclaim, limits, error))
             raise
         # Raised out here, so that the library's error, which holds the request with its credentials, is not its context.
         try:
@@ -431,7 +434,7 @@ class _Capturing:
             try:
                 item = step(argument)
             except StopIteration as stop:
-                return stop.value
+                return cast("bytes", stop.value)
             finally:
                 sys.set_asyncgen_hooks(*hooks)
             try:
@@ -462,7 +465,7 @@ class _Once:
 
 @lru_cache(maxsize=2)
 def _body_type(library: Any) -> type:
-    class Body(library.ByteStream):
+    class Body(library.ByteStream):  # type: ignore[misc]  # of whichever library it is
         def __init__(self, body: bytes) -> None:
             super().__init__(body)
             self._body = body

@@ -92,5 +92,6 @@ async def close_handshakes(cancelled: TracebackType | None) -> None:
         frame = cancelled.tb_frame
         stream = frame.f_locals.get("self") if frame.f_code.co_name == "start_tls" else None
         if stream is not None:
-            await stream.aclose()
+            with contextlib.suppress(Exception):
+                await stream.aclose()
         cancelled = cancelled.tb_next

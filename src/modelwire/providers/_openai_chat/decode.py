@@ -1,19 +1,33 @@
 """A whole Chat Completions answer to a `CreateResult`, and what the stream decoder shares with that.
 
 https://platform.openai.com/docs/api-reference/chat/object. Compatible servers take liberties with nearly every member;
-what they were seen to send is decoded too (`_tidied`), but only after the strict and fast way has failed.
+what they were seen to send is decoded too (`tidy.py`), but only after the strict and fast way has failed.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from modelwire import _http
-from modelwire.errors import ProtocolError
+from modelwire.errors import BadRequestError, ProtocolError
+from modelwire.providers._body import made_up_id
 from modelwire.providers._openai_chat.errors import error_from_body
+from modelwire.providers._openai_chat.tidy import tidied
+from modelwire.providers._openai_chat.wire import (
+    CHOICE_KEPT,
+    KEPT,
+    NOTHING,
+    UNREADABLE,
+    CompletionDetails,
+    PromptDetails,
+    WireAnnotation,
+    WireAnswer,
+    WireImage,
+    WireThought,
+    said,
+)
 from modelwire.types import (
     Audio,
     Choice,
@@ -25,142 +39,35 @@ from modelwire.types import (
     Reasoning,
     Refusal,
     Text,
-    TokenLogprob,
     Usage,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from modelwire._fold import FinishReason
     from modelwire.providers._openai_chat.quirks import Quirks
-    from modelwire.types import Part
+    from modelwire.providers._openai_chat.wire import (
+        WireAudio,
+        WireChoice,
+        WireEnvelope,
+        WireLegacyCall,
+        WireLogprobs,
+        WireMessage,
+        WireUsage,
+    )
+    from modelwire.types import Part, TokenLogprob
 
     ProviderData = dict[str, dict[str, msgspec.Raw]]
 
 Raw = msgspec.Raw
-NOTHING = Raw()
-
-# ---------------------------------------------------------------------- wire structs: only what is read
-
-
-class PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-    accepted_prediction_tokens: int | None = None
-    rejected_prediction_tokens: int | None = None
-
-
-class WireUsage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
-    """DeepSeek's name of cached tokens."""
-    reasoning_tokens: int | None = None
-    """Perplexity's place of it."""
-    cost: Any = None
-    """OpenRouter: US dollars. Perplexity: an object."""
-
-
-class WireLogprobs(msgspec.Struct):
-    content: list[TokenLogprob] | None = None
-    refusal: list[TokenLogprob] | None = None
-
-
-class WireAudio(msgspec.Struct):
-    id: str | None = None
-    data: str | None = None
-    transcript: str | None = None
-    expires_at: int | None = None
-
-
-class WireLegacyCall(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class WireMessage(msgspec.Struct):
-    content: str | list[Raw] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_details: list[Raw] | None = None
-    tool_calls: list[Raw] | None = None
-    function_call: WireLegacyCall | None = None
-    """Deprecated by OpenAI in 2023, still answered to the deprecated `functions`."""
-    annotations: list[Raw] | None = None
-    audio: WireAudio | None = None
-    images: list[Raw] | None = None
-    """OpenRouter: what the model drew."""
-
-
-class WireChoice(msgspec.Struct):
-    message: WireMessage = msgspec.field(default_factory=WireMessage)
-    """Absent where Azure's filter took the whole answer."""
-    index: int = 0
-    finish_reason: str | None = None
-    logprobs: WireLogprobs | None = None
-    error: Any = None
-    """OpenRouter: the server behind it failed."""
-
-
-class WireEnvelope(msgspec.Struct):
-    """What an answer or a chunk says about the answer as a whole."""
-
-    id: str | None = None
-    model: str | None = None
-    service_tier: Raw = NOTHING
-    system_fingerprint: Raw = NOTHING
-    created: Raw = NOTHING
-    prompt_filter_results: Raw = NOTHING
-    moderation: Raw = NOTHING
-    citations: Raw = NOTHING
-    search_results: Raw = NOTHING
-    provider: Raw = NOTHING
-    timings: Raw = NOTHING
-
-    def update(self, later: WireEnvelope) -> None:
-        """Take over what `later` says."""
-        self.id = later.id or self.id
-        self.model = later.model or self.model
-        for name in KEPT:
-            raw = getattr(later, name)
-            if raw and bytes(raw) != b"null":
-                setattr(self, name, raw.copy())
-
-
-class WireAnswer(WireEnvelope):
-    choices: list[WireChoice] | None = None
-    usage: WireUsage | None = None
-    error: Any = None
-
-
-KEPT = (
-    "service_tier",
-    "system_fingerprint",
-    "created",
-    "prompt_filter_results",
-    "moderation",
-    "citations",
-    "search_results",
-    "provider",
-    "timings",
-)
-"""Members of the envelope that go to `CreateResult.provider_data`."""
 
 _answer = msgspec.json.Decoder(WireAnswer)
+_untidy_answer = msgspec.json.Decoder(WireAnswer, strict=False)
 _members = msgspec.json.Decoder(dict[str, Raw])
+_annotation = msgspec.json.Decoder(WireAnnotation)
+_image = msgspec.json.Decoder(WireImage)
+_thoughts = msgspec.json.Decoder(str | list[WireThought])
 
 # ---------------------------------------------------------------------- the answer
 
@@ -178,11 +85,17 @@ def decode(body: bytes, quirks: Quirks) -> CreateResult:
             body=body[: _http.MAX_ERROR_BODY],
         )
     choices = sorted(answer.choices, key=lambda choice: choice.index)
+    for choice in choices:
+        if choice.error:
+            raise error_of_choice(choice.error, quirks)
+    try:
+        return _result(choices, answer, quirks)
+    except UNREADABLE as error:  # what was raw until now
+        raise garbage(body, quirks, error) from None
+
+
+def _result(choices: list[WireChoice], answer: WireAnswer, quirks: Quirks) -> CreateResult:
     first = choices[0]
-    if first.error:
-        raise error_from_body(msgspec.json.encode({"error": first.error}), quirks.provider) or ProtocolError(
-            "an empty error", body=body
-        )
     parts = _parts(first.message, answer, quirks)
     return CreateResult(
         parts=parts,
@@ -193,8 +106,10 @@ def decode(body: bytes, quirks: Quirks) -> CreateResult:
         id=answer.id,
         model=answer.model,
         provider=quirks.provider,
-        alternatives=[_alternative(choice, answer, quirks) for choice in choices[1:]] or None,
-        provider_data=kept(answer, quirks),
+        # Their place, since not every server that can do `n` counts them.
+        alternatives=[_alternative(place, choice, answer, quirks) for place, choice in enumerate(choices) if place]
+        or None,
+        provider_data=kept(answer, {name: getattr(first, name) for name in CHOICE_KEPT}, quirks),
     )
 
 
@@ -203,7 +118,7 @@ def _read(body: bytes, quirks: Quirks) -> WireAnswer:
         return _answer.decode(body)
     except msgspec.ValidationError as error:
         return _read_untidy(body, quirks, error)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise garbage(body, quirks, error) from None
 
 
@@ -212,9 +127,15 @@ def _read_untidy(body: bytes, quirks: Quirks, error: Exception) -> WireAnswer:
     if told:
         raise told
     try:
-        return msgspec.convert(tidied(msgspec.json.decode(body)), WireAnswer, strict=False)
-    except (msgspec.ValidationError, TypeError, AttributeError):
+        return _untidy_answer.decode(tidied(body))
+    except UNREADABLE:
         raise garbage(body, quirks, error) from None
+
+
+def error_of_choice(error: Any, quirks: Quirks) -> Exception:
+    """The error that stands in the place of one choice."""
+    told = error_from_body(msgspec.json.encode({"error": error}), quirks.provider)
+    return told or ProtocolError(f"{quirks.provider}: an error that says nothing: {error!r}", status_code=200)
 
 
 def garbage(body: bytes, quirks: Quirks, error: Exception) -> ProtocolError:
@@ -228,55 +149,6 @@ def garbage(body: bytes, quirks: Quirks, error: Exception) -> ProtocolError:
     return ProtocolError(f"{quirks.provider}: {what}", status_code=200, body=body[: _http.MAX_ERROR_BODY])
 
 
-def tidied(value: Any) -> Any:
-    """An answer or a chunk of a server that takes liberties, in the shape of the documentation.
-
-    `content` parts and raw members are JSON again, since the wire structs keep them raw.
-    """
-    answer: dict[str, Any] = {
-        key: Raw(msgspec.json.encode(member)) if key in KEPT else member for key, member in value.items()
-    }
-    if answer.get("choices") is not None:
-        answer["choices"] = [_tidy_choice(choice) for choice in answer["choices"]]
-    if not isinstance(answer.get("usage"), dict):
-        answer["usage"] = None
-    for name in ("id", "model"):
-        if answer.get(name) is not None:
-            answer[name] = str(answer[name])
-    return answer
-
-
-def _tidy_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    tidy = dict(choice)
-    for name in ("message", "delta"):
-        if isinstance(tidy.get(name), dict):
-            tidy[name] = _tidy_message(tidy[name])
-    if not isinstance(tidy.get("finish_reason"), str):
-        tidy["finish_reason"] = None
-    if not isinstance(tidy.get("logprobs"), dict):
-        tidy["logprobs"] = None
-    return tidy
-
-
-def _tidy_message(message: dict[str, Any]) -> dict[str, Any]:
-    tidy = dict(message)
-    content = tidy.get("content")
-    if isinstance(content, dict):
-        content = [content]
-    if isinstance(content, list):
-        tidy["content"] = _raws(content)
-    for name in ("tool_calls", "annotations", "images", "reasoning_details"):
-        tidy[name] = _raws(tidy[name]) if isinstance(tidy.get(name), list) else None
-    for name in ("refusal", "reasoning", "reasoning_content"):
-        if not isinstance(tidy.get(name), str):
-            tidy[name] = None
-    return tidy
-
-
-def _raws(values: list[Any]) -> list[Raw]:
-    return [Raw(msgspec.json.encode(value)) for value in values]
-
-
 # ---------------------------------------------------------------------- parts
 
 
@@ -285,31 +157,36 @@ def _parts(message: WireMessage, answer: WireAnswer, quirks: Quirks) -> list[Par
     text = message.reasoning if message.reasoning else message.reasoning_content
     if text or message.reasoning_details:
         field = "reasoning" if message.reasoning else "reasoning_content"
-        parts.append(reasoning(text or "", field, message.reasoning_details, answer.model, quirks))
+        parts.append(reasoning(text or "", field, message.reasoning_details, {}, answer.model, quirks))
     if isinstance(message.content, list):
         parts += chunks(message.content, answer.model, quirks)
     elif message.content:
         parts.append(Text(text=message.content, citations=citations(message.annotations, quirks)))
     if message.refusal:
         parts.append(Refusal(text=message.refusal))
-    if message.audio is not None:
+    if message.audio is not None and not message.audio.empty:
         parts.append(audio(message.audio))
     parts += [image(raw, quirks) for raw in message.images or ()]
     parts += [function_call(raw, index, answer.id, quirks) for index, raw in enumerate(message.tool_calls or ())]
-    if message.function_call is not None and not message.tool_calls:
+    if message.function_call is not None and message.function_call.name and not message.tool_calls:
         parts.append(legacy_call(message.function_call, answer.id))
     return parts
 
 
-def reasoning(text: str, field: str, details: list[Raw] | None, model: str | None, quirks: Quirks) -> Reasoning:
-    """Reasoning as this server shows it, with what it needs to recognise it again."""
-    own: dict[str, Raw] = {}
+def reasoning(
+    text: str, field: str, details: list[Raw] | None, own: Mapping[str, Raw], model: str | None, quirks: Quirks
+) -> Reasoning:
+    """Reasoning as this server shows it, with what it needs to recognise it again.
+
+    `field` is the member where the text was, `own` what was there beside it.
+    """
+    data = dict(own)
     if quirks.reasoning_field != field and text:
-        own["field"] = Raw(msgspec.json.encode(field))
+        data["field"] = Raw(msgspec.json.encode(field))
     if details:
-        own["reasoning_details"] = Raw(msgspec.json.encode(details))
+        data["reasoning_details"] = Raw(msgspec.json.encode(details))
     return Reasoning(
-        text=text, provider=quirks.provider, model=model, provider_data={quirks.provider: own} if own else None
+        text=text, provider=quirks.provider, model=model, provider_data={quirks.provider: data} if data else None
     )
 
 
@@ -317,24 +194,41 @@ def chunks(content: list[Raw], model: str | None, quirks: Quirks) -> Iterable[Pa
     """Content as a list, which Mistral answers with; unknown kinds are kept whole."""
     for raw in content:
         members = _members.decode(raw) if bytes(raw)[:1] == b"{" else {"type": Raw(b'"text"'), "text": raw}
-        kind = msgspec.json.decode(members.pop("type", Raw(b'""')))
+        kind = _string(members.get("type", NOTHING))
         if kind == "text":
-            yield Text(text=_string(members.pop("text", NOTHING)), provider_data=_own(members, quirks))
+            yield Text(text=_string(members.get("text", NOTHING)), provider_data=_own(members, quirks, "type", "text"))
         elif kind == "thinking":
-            texts = [
-                piece.get("text", "")
-                for piece in msgspec.json.decode(members.pop("thinking", Raw(b"[]")))
-                if isinstance(piece, dict)
-            ]
-            yield Reasoning(
-                text="".join(texts), provider=quirks.provider, model=model, provider_data=_own(members, quirks)
-            )
+            yield _thinking(members, model, quirks)
         else:
-            yield ProviderPart(provider=quirks.provider, kind=str(kind), data=raw.copy())
+            yield ProviderPart(provider=quirks.provider, kind=kind, data=raw.copy())
 
 
-def _own(members: dict[str, Raw], quirks: Quirks) -> ProviderData | None:
-    return {quirks.provider: {name: raw.copy() for name, raw in members.items()}} if members else None
+def _thinking(members: dict[str, Raw], model: str | None, quirks: Quirks) -> Reasoning:
+    """Mistral's reasoning: https://docs.mistral.ai/capabilities/reasoning."""
+    text, pieces = thoughts(members.pop("thinking", NOTHING))
+    own = (_own(members, quirks, "type") or {}).get(quirks.provider, {})
+    return reasoning(text, "content", None, own | ({"thinking": pieces.copy()} if pieces else {}), model, quirks)
+
+
+def thoughts(thinking: Raw) -> tuple[str, Raw | None]:
+    """The text of a `thinking` chunk; and its pieces, where they are more than one piece of text."""
+    if not said(thinking):
+        return "", None
+    try:
+        pieces = _thoughts.decode(thinking)
+    except msgspec.ValidationError:  # sources among them, or something new
+        found = msgspec.json.decode(thinking)
+        texts = [piece.get("text") for piece in found if isinstance(piece, dict)] if isinstance(found, list) else []
+        return "".join(text for text in texts if isinstance(text, str)), thinking
+    if isinstance(pieces, str):
+        return pieces, None
+    return "".join(piece.text for piece in pieces), thinking if len(pieces) > 1 else None
+
+
+def _own(members: dict[str, Raw], quirks: Quirks, *known: str) -> ProviderData | None:
+    """All members but the known ones, for the way back."""
+    own = {name: raw.copy() for name, raw in members.items() if name not in known}
+    return {quirks.provider: own} if own else None
 
 
 def _string(raw: Raw) -> str:
@@ -351,17 +245,17 @@ def citations(annotations: list[Raw] | None, quirks: Quirks) -> list[Citation] |
 
 
 def _citation(raw: Raw, quirks: Quirks) -> Citation:
-    value = msgspec.json.decode(raw)
-    cited = value.get("url_citation") if isinstance(value, dict) else None
-    if not isinstance(cited, dict):
+    try:
+        cited = _annotation.decode(raw).url_citation
+    except msgspec.ValidationError:
         return Citation(provider_data={quirks.provider: {"annotation": raw.copy()}})
-    start, end = cited.get("start_index"), cited.get("end_index")
+    start, end = cited.start_index, cited.end_index
     return Citation(
-        url=cited.get("url"),
-        title=cited.get("title"),
-        cited_text=cited.get("content"),
-        start_index=start if isinstance(start, int) and start >= 0 else None,
-        end_index=end if isinstance(end, int) and end >= 0 else None,
+        url=cited.url,
+        title=cited.title,
+        cited_text=cited.content,
+        start_index=start if start is not None and start >= 0 else None,
+        end_index=end if end is not None and end >= 0 else None,
     )
 
 
@@ -372,37 +266,30 @@ def audio(wire: WireAudio) -> Audio:
 
 def image(raw: Raw, quirks: Quirks) -> Part:
     """A drawn image; kept raw where it is not the usual `image_url`."""
-    value = msgspec.json.decode(raw)
-    url = (
-        value.get("image_url", {}).get("url")
-        if isinstance(value, dict) and isinstance(value.get("image_url"), dict)
-        else None
-    )
-    return (
-        Image.from_url(url)
-        if isinstance(url, str)
-        else ProviderPart(provider=quirks.provider, kind="image", data=raw.copy())
-    )
+    try:
+        return Image.from_url(_image.decode(raw).image_url.url)
+    except (msgspec.ValidationError, BadRequestError):
+        return ProviderPart(provider=quirks.provider, kind="image", data=raw.copy())
 
 
 def function_call(raw: Raw, index: int, answer_id: str | None, quirks: Quirks) -> Part:
     """A function call; members beyond the documented ones (such as `extra_content`) are kept for the way back."""
     members = _members.decode(raw)
-    kind = _string(members.pop("type", NOTHING))
-    custom = kind == "custom" and bytes(members.get("custom", NOTHING))[:1] == b"{"
-    inner = members.pop("custom" if custom else "function", NOTHING)
+    kind, function, free = (members.get(name, NOTHING) for name in ("type", "function", "custom"))
+    # One of the two counts: some servers send every member that their types have.
+    custom = bytes(free)[:1] == b"{" and (_string(kind) == "custom" or bytes(function)[:1] != b"{")
+    inner = free if custom else function
     if bytes(inner)[:1] != b"{":
-        return ProviderPart(provider=quirks.provider, kind=kind or None, data=raw.copy())
-    function = _members.decode(inner)
-    members.pop("index", None)
-    members = {name: value for name, value in members.items() if bytes(value) not in (b"null", b"{}")}
-    name = _string(function.get("name", NOTHING))
+        return ProviderPart(provider=quirks.provider, kind=_string(kind) or None, data=raw.copy())
+    called = _members.decode(inner)
+    name = _string(called.get("name", NOTHING))
+    own = {name: raw for name, raw in members.items() if bytes(raw) not in (b"null", b"{}")}
     return FunctionCall(
-        id=_string(members.pop("id", NOTHING)) or made_up_id(answer_id, index, name),
+        id=_string(members.get("id", NOTHING)) or made_up_id(answer_id, index, name),
         name=name,
-        arguments=_string(function.get("input" if custom else "arguments", NOTHING)),
+        arguments=_string(called.get("input" if custom else "arguments", NOTHING)),
         custom=custom,
-        provider_data=_own(members, quirks),
+        provider_data=_own(own, quirks, "id", "type", "index", "function", "custom"),
     )
 
 
@@ -410,11 +297,6 @@ def legacy_call(call: WireLegacyCall, answer_id: str | None) -> FunctionCall:
     """The deprecated single call, which has no id."""
     name = call.name or ""
     return FunctionCall(id=made_up_id(answer_id, 0, name), name=name, arguments=call.arguments or "")
-
-
-def made_up_id(answer_id: str | None, index: int, name: str) -> str:
-    """An id for a call that came without one: the same whenever the same answer is read."""
-    return "call_" + hashlib.sha256(f"{answer_id}\0{index}\0{name}".encode()).hexdigest()[:24]
 
 
 # ---------------------------------------------------------------------- facts about the answer
@@ -472,7 +354,14 @@ def usage(wire: WireUsage | None, quirks: Quirks) -> Usage | None:
         prompt_tokens=wire.prompt_tokens or 0,
         completion_tokens=completed,
         total_tokens=wire.total_tokens,  # type: ignore[arg-type]  # the sum where it is None
-        cached_tokens=prompt.cached_tokens if prompt.cached_tokens is not None else wire.prompt_cache_hit_tokens,
+        cached_tokens=next(
+            (
+                tokens
+                for tokens in (prompt.cached_tokens, wire.prompt_cache_hit_tokens, wire.num_cached_tokens)
+                if tokens is not None
+            ),
+            None,
+        ),
         cache_write_tokens=prompt.cache_write_tokens,
         reasoning_tokens=reasoned,
         prompt_audio_tokens=prompt.audio_tokens,
@@ -481,8 +370,14 @@ def usage(wire: WireUsage | None, quirks: Quirks) -> Usage | None:
         completion_image_tokens=completion.image_tokens,
         accepted_prediction_tokens=completion.accepted_prediction_tokens,
         rejected_prediction_tokens=completion.rejected_prediction_tokens,
-        cost=float(wire.cost) if isinstance(wire.cost, (int, float)) else None,
+        cost=_cost(wire.cost),
     )
+
+
+def _cost(wire: Any) -> float | None:
+    """US dollars: a number, or Perplexity's object."""
+    total = wire.get("total_cost") if isinstance(wire, dict) else wire
+    return float(total) if isinstance(total, (int, float)) and not isinstance(total, bool) else None
 
 
 def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:
@@ -490,16 +385,17 @@ def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:
     return (wire.content or wire.refusal) if wire else None
 
 
-def kept(answer: WireEnvelope, quirks: Quirks) -> ProviderData | None:
-    """Members of the envelope that users ask for and modelwire does not model."""
-    own = {name: raw.copy() for name in KEPT if (raw := getattr(answer, name)) and bytes(raw) != b"null"}
+def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> ProviderData | None:
+    """What users ask for and modelwire does not model: members of the envelope, and of the first choice."""
+    found = {name: getattr(answer, name) for name in KEPT} | dict(choice)
+    own = {name: raw.copy() for name, raw in found.items() if said(raw) and bytes(raw) != b"{}"}
     return {quirks.provider: own} if own else None
 
 
-def _alternative(choice: WireChoice, answer: WireAnswer, quirks: Quirks) -> Choice:
+def _alternative(place: int, choice: WireChoice, answer: WireAnswer, quirks: Quirks) -> Choice:
     parts = _parts(choice.message, answer, quirks)
     return Choice(
-        index=choice.index,
+        index=place,
         parts=parts,
         finish_reason=finish_reason(choice.finish_reason, parts),
         raw_finish_reason=choice.finish_reason,

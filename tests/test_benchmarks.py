@@ -1,0 +1,247 @@
+"""The benchmarks run and measure what they say. Nothing here judges a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from benchmarks import codec, over_http, report, work
+from benchmarks.__main__ import SUITES
+from benchmarks.answers import ANSWERS, EVENTS, whole
+from benchmarks.clients import CALLERS, STREAMERS
+from benchmarks.clients.reference import ReferenceClient, ResponseParser
+from benchmarks.imports import PROGRAMS
+from benchmarks.measure import Comparison, Contender, Effort, Result, Row, measure
+from benchmarks.server import loopback
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = {
+    "codec": [codec.MODELWIRE, codec.JSON, codec.STRUCTS],
+    "call": [kind.name for kind in CALLERS],
+    "stream": [kind.name for kind in STREAMERS],
+    "import": list(PROGRAMS),
+}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "benchmarks", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)
+
+
+def test_each_suite_has_its_rows_listed_here() -> None:
+    assert list(SUITES) == list(ROWS)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_runs_in_its_smallest_configuration_and_prints_its_tables(suite: str) -> None:
+    done = run(suite, "--rounds", "1", "--slice", "0")
+
+    assert done.returncode == 0, done.stderr
+    _, *tables = done.stdout.strip().split("\n\n")
+    assert tables
+    for table in tables:
+        title, rule, head, *rows = table.splitlines()
+        assert title.startswith(suite) or suite == "codec"
+        assert set(rule) == {"-"}
+        assert "CPU" in head
+        assert " x " in head
+        assert [row.split("   ")[0].strip() for row in rows] == ROWS[suite]
+
+
+def test_json_has_every_value_and_the_ratios_to_the_baselines() -> None:
+    done = run("codec", "--json", "--rounds", "2", "--slice", "0")
+
+    found = json.loads(done.stdout)
+    assert found["environment"]["rounds"] == 2
+    assert found["environment"]["packages"]["msgspec"]
+    assert len(found["suites"]["codec"]) == 7
+    for comparison in found["suites"]["codec"]:
+        assert [row["name"] for row in comparison["rows"]] == ROWS["codec"]
+        for row in comparison["rows"]:
+            assert len(row["values"]) == 2
+            assert min(row["values"]) > 0
+            assert set(row["ratios"]) == {codec.JSON, codec.STRUCTS}
+
+
+def test_an_unknown_suite_is_refused_with_the_names_of_all() -> None:
+    done = run("codecs")
+
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in SUITES)
+
+
+# Measuring -------------------------------------------------------------------------------------------------------------
+
+
+def test_rounds_are_interleaved_and_every_contender_begins_one_in_turn() -> None:
+    seen: list[str] = []
+    names = ("a", "b", "c")
+    contenders = [Contender(name, lambda _, name=name: seen.append(name)) for name in names]
+
+    measure(Comparison("", contenders), Effort(rounds=3, slice=0))
+
+    # Each is first run to warm it up and to count how often it fits, and last twice for its memory.
+    assert "".join(seen[6:-6]) == "abcbcacab"
+
+
+def test_time_is_that_of_one_unit_and_ratios_are_to_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = 0.0
+
+    def taking(seconds: float, runs: list[int]) -> Contender:
+        def run(times: int) -> None:
+            nonlocal cpu
+            cpu += seconds * times
+            runs.append(times)
+
+        return Contender(str(seconds), run)
+
+    monkeypatch.setattr("time.process_time", lambda: cpu)
+    quick: list[int] = []
+    slow: list[int] = []
+    comparison = Comparison("", [taking(0.001, quick), taking(0.02, slow)], ("0.001",), per=10)
+    result = measure(comparison, Effort(rounds=3, slice=0.05))
+
+    assert [row.median for row in result.rows] == pytest.approx([100.0, 2000.0])
+    assert [result.ratio(row, "0.001") for row in result.rows] == pytest.approx([1, 20])
+    # As often as fits into a slice, and not much oftener.
+    assert quick[-3] in range(50, 65)
+    assert slow[-3] == 3
+
+
+def test_the_ratio_is_taken_within_each_round_so_that_a_slow_machine_does_not_change_it() -> None:
+    base, twice = Row("base", [1.0, 10.0, 2.0]), Row("twice", [2.0, 20.0, 4.0])
+
+    assert Result("", "µs", [base, twice], ("base",)).ratio(twice, "base") == 2
+
+
+def test_peak_memory_is_that_of_one_run() -> None:
+    kept: list[bytes] = []
+    contender = Contender("", lambda times: [bytes(1_000_000) for _ in range(times)] and kept.clear())
+
+    row = measure(Comparison("", [contender]), Effort(rounds=1, slice=0)).rows[0]
+
+    assert row.extras["peak kB"] == pytest.approx(1000, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "-"), (461, "461"), (1234.5, "1234"), (12.34, "12.3"), (0.456, "0.46")]
+)
+def test_numbers_are_shown_with_three_digits(value: float | None, shown: str) -> None:
+    assert report.number(value) == shown
+
+
+def test_a_client_that_reads_another_text_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(ReferenceClient):
+        name = "wrong"
+
+        async def call(self) -> str:
+            return "fast, and wrong"
+
+    monkeypatch.setattr(over_http, "CALLERS", (Wrong,))
+
+    with pytest.raises(AssertionError, match="wrong reads another text"):
+        next(over_http.run_calls(Effort(1, 0)))
+
+
+# What is asked and answered --------------------------------------------------------------------------------------------
+
+
+def test_answers_have_the_sizes_that_they_are_named_after() -> None:
+    assert len(whole(1000).body) == pytest.approx(1000, abs=40)
+    assert len(whole(20_000).body) == pytest.approx(20_000, abs=40)
+    assert len(ANSWERS["events"].pieces) == EVENTS + 4  # role, finish, usage, [DONE]
+    assert all(len(piece) == 16 * 1024 for piece in ANSWERS["pieces"].pieces[:-1])
+    assert ANSWERS["pieces"].body == ANSWERS["events"].body
+
+
+def test_requests_are_the_same_for_all() -> None:
+    asked = work.conversation()
+
+    assert len(asked.request.messages) == 50
+    assert len(asked.request.tools or ()) == 10
+    assert [message["role"] for message in asked.body["messages"][:4]] == ["system", "user", "assistant", "tool"]
+    assert asked.streamed_wire.stream
+    assert asked.streamed_body["stream_options"] == {"include_usage": True}
+
+
+# The yardstick ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["1kB", "paced"])
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_the_reference_parser_reads_an_answer_however_it_is_cut(case: str, step: int) -> None:
+    answer = ANSWERS[case]
+    parser = ResponseParser()
+    wire = b"".join(answer.wire())
+
+    pieces: list[bytes] = []
+    for start in range(0, len(wire), step):
+        assert not parser.done
+        pieces += parser.feed(wire[start : start + step])
+
+    assert parser.done
+    assert parser.status == 200
+    assert b"".join(pieces) == answer.body
+
+
+def test_the_reference_client_reports_another_status() -> None:
+    async def ask(server: str) -> None:
+        client = ReferenceClient(server, "nothing", work.question())
+        try:
+            await client.call()
+        finally:
+            await client.aclose()
+
+    with loopback() as server, pytest.raises(ConnectionError, match="404"):
+        asyncio.run(ask(server))
+
+
+# The server ------------------------------------------------------------------------------------------------------------
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Without a proxy of the environment."""
+
+
+def asked(server: str, case: str, body: bytes = b"{}") -> bytes:
+    with DIRECT.open(f"{server}/{case}/v1/chat/completions", data=body) as response:
+        return response.read()
+
+
+def test_the_server_answers_several_requests_and_is_gone_afterwards() -> None:
+    with loopback() as server:
+        for case in ("1kB", "events", "paced"):
+            assert asked(server, case, b"x" * 100_000) == ANSWERS[case].body
+
+    with pytest.raises(urllib.error.URLError):
+        asked(server, "1kB")
+
+
+def test_the_server_ends_when_its_parent_is_killed() -> None:
+    program = "import time\nfrom benchmarks.server import loopback\nwith loopback() as url:\n print(url, flush=True)\n time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        try:
+            server = parent.stdout.readline().strip()
+            assert asked(server, "1kB") == ANSWERS["1kB"].body
+        finally:
+            parent.kill()
+
+    assert is_gone(server)
+
+
+def is_gone(server: str) -> bool:
+    for _ in range(100):
+        try:
+            asked(server, "1kB")
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
