@@ -34,12 +34,10 @@ LAYERS = [
     },
     set(),  # providers/_*
     {"_stream", "base"},
-    {"_transport", "_transport_errors", "_transport_closing"},
+    {"_transport"},
     {"_clock", "_settings", "_call", "client"},
     set(),  # providers/<name>
 ]
-# Under TYPE_CHECKING, and inside functions, a module may name what it never loads; these do so on purpose.
-LATE = {("_mixins", "types"), ("_mixins", "output"), ("client", "providers"), ("_settings", "_transport")}
 
 
 def layer_of(module: str) -> int:

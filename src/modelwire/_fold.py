@@ -119,6 +119,10 @@ class EventBuilder:
         self._arguments[key] = []
         return start
 
+    def open_call(self, key: object) -> ToolCallStart | None:
+        """The beginning of the open call of this key; `None` when none is open."""
+        return self._calls.get(key)
+
     def call_id(self, key: object) -> str | None:
         """Id of the open call of this key; `None` when none is open."""
         start = self._calls.get(key)

@@ -108,6 +108,11 @@ class SseFramer:
         """What no line end has completed: the last line of a body that is no event stream."""
         return b"".join(self._parts)
 
+    def unfinished(self) -> bytes:
+        """The data of an event that no empty line ends: nothing that counts, but perhaps the reason of the end."""
+        last = self.rest()
+        return b"\n".join([*self._data, last[5:].removeprefix(b" ")] if last[:5] == b"data:" else self._data)
+
     def stray_before(self, index: int) -> list[bytes]:
         """The stray lines that came before the event of this index in what the last `feed` gave."""
         late = (line for line, place in zip(self.stray[self._earlier :], self._places, strict=True) if place <= index)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
 from modelwire.providers._ollama import decode, encode, read
+from modelwire.providers._ollama.decode import OllamaStreamDecoder
 from modelwire.types import ToolChoice
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class OllamaCodec:
     dialect = "ollama"
     provider = encode.ORIGIN
     origin = encode.ORIGIN
-    spellings: Mapping[str, str] = {}  # noqa: RUF012  # read only
+    spellings: Mapping[str, str] = {}  # read only
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -49,9 +50,9 @@ class OllamaCodec:
         """A whole answer."""
         return decode.decode(body)
 
-    def stream_decoder(self) -> decode.OllamaStreamDecoder:
+    def stream_decoder(self) -> OllamaStreamDecoder:
         """A decoder for one streamed answer."""
-        return decode.OllamaStreamDecoder()
+        return OllamaStreamDecoder()
 
     def is_stream(self, content_type: bytes) -> bool:
         """Whether this is a stream: a plain JSON answer is not."""

@@ -16,6 +16,7 @@ from modelwire.types import (
     ProviderPart,
     ProviderTool,
     Reasoning,
+    Refusal,
     SystemMessage,
     Text,
     Tool,
@@ -151,7 +152,7 @@ def _assistant(message: AssistantMessage) -> Json:
 
 
 def _spoken(parts: Iterable[Part]) -> Iterable[str]:
-    return (part.text for part in parts if part.type in ("text", "refusal"))  # type: ignore[union-attr]
+    return (part.text for part in parts if isinstance(part, (Text, Refusal)))
 
 
 def _call(call: FunctionCall) -> Any:

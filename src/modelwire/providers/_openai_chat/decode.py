@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from modelwire._fold import FinishReason
+    from modelwire.errors import ModelClientError
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.providers._openai_chat.wire import (
         WireAudio,
@@ -132,7 +133,7 @@ def _read_untidy(body: bytes, quirks: Quirks, error: Exception) -> WireAnswer:
         raise garbage(body, quirks, error) from None
 
 
-def error_of_choice(error: Any, quirks: Quirks) -> Exception:
+def error_of_choice(error: Any, quirks: Quirks) -> ModelClientError:
     """The error that stands in the place of one choice."""
     told = error_from_body(msgspec.json.encode({"error": error}), quirks.provider)
     return told or ProtocolError(f"{quirks.provider}: an error that says nothing: {error!r}", status_code=200)

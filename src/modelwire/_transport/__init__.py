@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
-from modelwire._transport_closing import close_handshakes, repair_pools, uninterrupted
-from modelwire._transport_errors import shown, translated
+from modelwire._transport.closing import close_handshakes, repair_pools, uninterrupted
+from modelwire._transport.errors import shown, translated
 from modelwire.errors import (
     BadRequestError,
     ConnectionFailedError,
