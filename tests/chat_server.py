@@ -37,12 +37,12 @@ def _message(body: dict[str, Any]) -> dict[str, Any]:
     last = body["messages"][-1]
     if body.get("tools") and last["role"] == "user":
         function = body["tools"][0]["function"]
-        arguments = json.dumps({name: "Paris" for name in function["parameters"]["properties"]})
+        arguments = json.dumps(dict.fromkeys(function["parameters"]["properties"], "Paris"))
         call = {"id": "call_1", "type": "function", "function": {"name": function["name"], "arguments": arguments}}
         return {"role": "assistant", "content": None, "tool_calls": [call]}
     if body.get("response_format", {}).get("type") == "json_schema":
         schema = body["response_format"]["json_schema"]["schema"]
-        return {"role": "assistant", "content": json.dumps({name: "Paris" for name in schema["properties"]})}
+        return {"role": "assistant", "content": json.dumps(dict.fromkeys(schema["properties"], "Paris"))}
     return {"role": "assistant", "content": f"You said: {last['content']}"}
 
 

@@ -44,7 +44,7 @@ def encode(request: ChatRequest) -> bytes:
     Raises `BadRequestError` for what cannot be said in this format.
     """
     options = request.options or {}
-    # "stream defaults to true: always send it"
+    # Always sent: the server streams by default.
     body: Json = {"model": request.model, "messages": _messages(request.messages), "stream": request.stream}
     for name, value in options.items():
         if name == "reasoning_effort":
@@ -110,7 +110,7 @@ def _messages(messages: Sequence[Message]) -> list[Json]:
 
 
 def _text(content: str | Sequence[str | Text]) -> str:
-    """ "content is always a string": texts are joined by blank lines."""
+    """Content is always a string here: texts are joined by blank lines."""
     if isinstance(content, str):
         return content
     return "\n\n".join(part if isinstance(part, str) else part.text for part in content)
@@ -132,7 +132,7 @@ def _with_images(role: str, content: str | Sequence[Any]) -> Json:
 
 
 def _image(part: Image) -> str:
-    """ "bare base64 (no data: prefix, no URL; the client must download)"."""
+    """Bare base64, without `data:`; the server fetches nothing."""
     if part.data is None:
         raise BadRequestError("Ollama takes images as data, not by reference; fetch it and use Image.from_bytes()")
     return part.data
@@ -156,7 +156,7 @@ def _spoken(parts: Iterable[Part]) -> Iterable[str]:
 
 
 def _call(call: FunctionCall) -> Any:
-    """ "arguments is an object, not a string: sending a string is a 400"."""
+    """A call's arguments are an object here: a string is answered with a 400."""
     arguments = call.arguments.strip() or "{}"
     try:
         msgspec.json.decode(arguments, type=dict[str, msgspec.Raw])
