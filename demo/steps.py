@@ -56,31 +56,24 @@ class Measured(NamedTuple):
     result: CreateResult
 
 
-def run(open_client: OpenClient) -> list[Measured]:
+def run(open_client: OpenClient, *, in_turns: bool) -> list[Measured]:
     """All steps, in order.
+
+    `in_turns` says that the server works on two calls at once, so that their pieces must come in turns; at a provider
+    one may be over before the other begins.
 
     :raises DemoError: if a step does not give what it should, perhaps inside an `ExceptionGroup`.
     :raises modelwire.ModelwireError: if a call fails, likewise.
     """
-    measured = asyncio.run(on_asyncio(open_client))
-    return measured + trio.run(on_trio, open_client)
+    measured = asyncio.run(one_by_one(open_client))
+    measured += asyncio.run(side_by_side_on_asyncio(open_client, in_turns))
+    return measured + trio.run(side_by_side_on_trio, open_client, in_turns)
 
 
-async def on_asyncio(open_client: OpenClient) -> list[Measured]:
-    """The steps that run on asyncio."""
+async def one_by_one(open_client: OpenClient) -> list[Measured]:
+    """The steps with one call at a time, which share a client and its connection."""
     async with open_client() as client:
-        return [
-            await streamed_answer(client),
-            await structured_output(client),
-            *await tool_call(client),
-            *await side_by_side_on_asyncio(client),
-        ]
-
-
-async def on_trio(open_client: OpenClient) -> list[Measured]:
-    """The step that runs on trio. It has a client of its own: connections belong to the event loop that made them."""
-    async with open_client() as client:
-        return await side_by_side_on_trio(client)
+        return [await streamed_answer(client), await structured_output(client), *await tool_call(client)]
 
 
 # ---------------------------------------------------------------------- one call
@@ -126,7 +119,7 @@ async def tool_call(client: ChatCompletionClient) -> list[Measured]:
     messages += [called.message, ToolMessage(content=results)]
     answered = await streamed_events(client, messages)
     expect(not answered.tool_calls, "the model called a tool again instead of answering")
-    return [Measured("tool call", called), Measured("answer with its result", checked(answered))]
+    return [Measured("tool call", counted(called)), Measured("answer with its result", checked(answered))]
 
 
 async def streamed_events(client: ChatCompletionClient, messages: list[Message]) -> CreateResult:
@@ -160,59 +153,61 @@ def run_tool(call: FunctionCall) -> str:
 # ---------------------------------------------------------------------- two calls at once
 
 
-async def side_by_side_on_asyncio(client: ChatCompletionClient) -> list[Measured]:
+async def side_by_side_on_asyncio(open_client: OpenClient, in_turns: bool) -> list[Measured]:
     """Two streams in tasks of asyncio."""
-    begun = begin_pair("[4/5] Two calls side by side, on asyncio")
-    with LiveText("whose piece came when:") as live:
-        async with asyncio.TaskGroup() as tasks:
-            running = {name: tasks.create_task(follow(client, name, live)) for name in PAIR}
-    return end_pair("asyncio", {name: task.result() for name, task in running.items()}, begun)
+    pair = Pair("[4/5] Two calls side by side, on asyncio")
+    async with open_client() as client:
+        with pair.live:
+            async with asyncio.TaskGroup() as tasks:
+                for name in PAIR:
+                    tasks.create_task(pair.follow(client, name))
+    return pair.shown("asyncio", in_turns)
 
 
-async def side_by_side_on_trio(client: ChatCompletionClient) -> list[Measured]:
+async def side_by_side_on_trio(open_client: OpenClient, in_turns: bool) -> list[Measured]:
     """The same in a nursery of trio."""
-    begun = begin_pair("[5/5] Two calls side by side, on trio")
-    results: dict[str, CreateResult] = {}
-
-    async def follow_and_store(name: str) -> None:
-        results[name] = await follow(client, name, live)
-
-    with LiveText("whose piece came when:") as live:
-        async with trio.open_nursery() as nursery:
-            for name in PAIR:
-                nursery.start_soon(follow_and_store, name)
-    return end_pair("trio", results, begun)
+    pair = Pair("[5/5] Two calls side by side, on trio")
+    async with open_client() as client:
+        with pair.live:
+            async with trio.open_nursery() as nursery:
+                for name in PAIR:
+                    nursery.start_soon(pair.follow, client, name)
+    return pair.shown("trio", in_turns)
 
 
-async def follow(client: ChatCompletionClient, name: str, live: LiveText) -> CreateResult:
-    """One of the two calls; each of its pieces is shown by its letter, so that one sees them come in turns."""
-    async with client.create_stream([UserMessage(content=PAIR[name])]) as stream:
-        async for item in stream:
-            if isinstance(item, CreateResult):
-                return item
-            live.write(f" {name}")
-    raise DemoError(f"The stream of call {name} ended without a result.")
+class Pair:
+    """Two calls at once: while they run it shows for each piece by a letter whose it is, then the answers."""
 
+    def __init__(self, title: str) -> None:
+        heading(title)
+        for name, question in PAIR.items():
+            say(f"{name} > {question}")
+        self.live = LiveText("whose piece came when:")
+        self._order = ""
+        self._results: dict[str, CreateResult] = {}
+        self._begun = time.monotonic()
 
-def begin_pair(title: str) -> float:
-    """Show the questions; gives the time."""
-    heading(title)
-    for name, question in PAIR.items():
-        say(f"{name} > {question}")
-    return time.monotonic()
+    async def follow(self, client: ChatCompletionClient, name: str) -> None:
+        """Make one of the calls."""
+        async for item in client.create_stream([UserMessage(content=PAIR[name])]):
+            if isinstance(item, str):
+                self._order += name
+                self.live.write(f" {name}")
+            else:
+                self._results[name] = checked(item)
 
-
-def end_pair(loop: str, results: dict[str, CreateResult], begun: float) -> list[Measured]:
-    """Show the answers, and check that neither call waited for the other."""
-    elapsed = time.monotonic() - begun
-    for name in PAIR:
-        with LiveText(f"{name}:") as live:
-            live.write(f" {results[name].text}")
-    seconds = {name: result.timing.total for name, result in results.items() if result.timing}
-    each = ", ".join(f"{name} {seconds[name]:.2f} s" for name in PAIR)
-    say(f"{each}, both together {elapsed:.2f} s")
-    expect(elapsed < sum(seconds.values()), "the second call waited for the first")
-    return [Measured(f"{loop}, call {name}", checked(results[name])) for name in PAIR]
+    def shown(self, loop: str, in_turns: bool) -> list[Measured]:
+        """Show the answers, and check that neither call waited for the other where the server does not make it."""
+        elapsed = time.monotonic() - self._begun
+        results = {name: self._results[name] for name in PAIR}
+        for name, result in results.items():
+            with LiveText(f"{name}:") as live:
+                live.write(f" {result.text}")
+        each = "".join(f"{name} {seconds(result):.2f} s, " for name, result in results.items())
+        say(f"{each}both together {elapsed:.2f} s")
+        waited = "".join(sorted(self._order)) in (self._order, self._order[::-1])
+        expect(not (in_turns and waited), "one call began to answer only when the other had ended")
+        return [Measured(f"{loop}, call {name}", result) for name, result in results.items()]
 
 
 # ---------------------------------------------------------------------- what every answer must have
@@ -221,8 +216,19 @@ def end_pair(loop: str, results: dict[str, CreateResult], begun: float) -> list[
 def checked(result: CreateResult) -> CreateResult:
     """The result, if it has a text and its tokens were counted."""
     expect(result.text.strip() != "", f"the answer has no text; it ended with {result.finish_reason!r}")
+    return counted(result)
+
+
+def counted(result: CreateResult) -> CreateResult:
+    """The result, if its tokens were counted."""
     expect(result.usage is not None, "the tokens that a call used were not reported")
     return result
+
+
+def seconds(result: CreateResult) -> float:
+    """How long the whole call took."""
+    assert result.timing is not None  # a provider's client always measures
+    return result.timing.total
 
 
 def expect(what_should_be: bool, otherwise: str) -> None:

@@ -82,15 +82,18 @@ class FakeTransport:
         reply = self.script.popleft() if len(self.script) > 1 else self.script[0]
         self.open += 1
         try:
-            await anyio.lowlevel.checkpoint()
-            if isinstance(reply, Exception):
-                raise reply
-            self.clock.time += reply.seconds
-            if reply.hold:
-                await anyio.sleep(FOREVER)
+            return await self._answer(reply)
         except BaseException:
             self.open -= 1
             raise
+
+    async def _answer(self, reply: Reply | Exception) -> FakeStream:
+        await anyio.lowlevel.checkpoint()
+        if isinstance(reply, Exception):
+            raise reply
+        self.clock.time += reply.seconds
+        if reply.hold:
+            await anyio.sleep(FOREVER)
         return FakeStream(self, reply)
 
     async def aclose(self) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import codec, over_http, report, work
+from benchmarks import __main__, codec, over_http, report, wire, work
 from benchmarks.__main__ import SUITES
 from benchmarks.answers import ANSWERS, EVENTS, whole
 from benchmarks.clients import CALLERS, STREAMERS
@@ -21,6 +24,9 @@ from benchmarks.clients.reference import ReferenceClient, ResponseParser
 from benchmarks.imports import PROGRAMS
 from benchmarks.measure import Comparison, Contender, Effort, Result, Row, measure
 from benchmarks.server import loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {
@@ -45,6 +51,7 @@ def test_a_suite_runs_in_its_smallest_configuration_and_prints_its_tables(suite:
     done = run(suite, "--rounds", "1", "--slice", "0")
 
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr  # all connections were closed
     _, *tables = done.stdout.strip().split("\n\n")
     assert tables
     for table in tables:
@@ -69,6 +76,37 @@ def test_json_has_every_value_and_the_ratios_to_the_baselines() -> None:
             assert len(row["values"]) == 2
             assert min(row["values"]) > 0
             assert set(row["ratios"]) == {codec.JSON, codec.STRUCTS}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_imports_are_measured_in_processes_that_have_loaded_more_and_more() -> None:
+    done = run("import", "--json", "--rounds", "1")
+
+    (comparison,) = json.loads(done.stdout)["suites"]["import"]
+    rows = {row["name"]: row for row in comparison["rows"]}
+    steps = [rows[name] for name in PROGRAMS if name.startswith(("import modelwire", "modelwire"))]
+    assert [row["name"] for row in steps][-1] == "modelwire, first answer"
+    for less, more in itertools.pairwise(steps):
+        assert less["modules"] < more["modules"]
+        assert 5 < less["RSS MB"] < more["RSS MB"] < 500
+
+
+def test_without_arguments_every_suite_runs_and_no_proxy_is_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {"PATH": "", "HTTP_PROXY": "http://proxy.example", "all_proxy": "http://proxy.example"}
+    seen: list[dict[str, str]] = []
+
+    def suite(_: Effort) -> Iterator[Result]:
+        seen.append(dict(os.environ))
+        yield Result("a table", "µs", [Row("a row", [1.0])])
+
+    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(__main__, "SUITES", {"first": suite, "second": suite})
+
+    assert __main__.main([]) == 0
+    assert seen == [{"PATH": ""}] * 2
+    assert capsys.readouterr().out.count("a table") == 2
 
 
 def test_an_unknown_suite_is_refused_with_the_names_of_all() -> None:
@@ -122,11 +160,14 @@ def test_the_ratio_is_taken_within_each_round_so_that_a_slow_machine_does_not_ch
     assert Result("", "µs", [base, twice], ("base",)).ratio(twice, "base") == 2
 
 
-def test_peak_memory_is_that_of_one_run() -> None:
-    kept: list[bytes] = []
-    contender = Contender("", lambda times: [bytes(1_000_000) for _ in range(times)] and kept.clear())
+def test_peak_memory_is_that_of_one_run_without_what_is_made_once() -> None:
+    sizes = iter([0, 0, 0, 5_000_000])  # warming up, counting, a round, and the first run that is watched
 
-    row = measure(Comparison("", [contender]), Effort(rounds=1, slice=0)).rows[0]
+    def run(_: int) -> None:
+        made = bytes(next(sizes, 1_000_000))
+        del made
+
+    row = measure(Comparison("", [Contender("", run)]), Effort(rounds=1, slice=0)).rows[0]
 
     assert row.extras["peak kB"] == pytest.approx(1000, rel=0.05)
 
@@ -136,6 +177,13 @@ def test_peak_memory_is_that_of_one_run() -> None:
 )
 def test_numbers_are_shown_with_three_digits(value: float | None, shown: str) -> None:
     assert report.number(value) == shown
+
+
+def test_a_way_of_decoding_that_reads_another_text_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "text_of", str)
+
+    with pytest.raises(AssertionError, match="structs reads another text"):
+        codec.decode("1kB", ANSWERS["1kB"])
 
 
 def test_a_client_that_reads_another_text_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,12 +228,12 @@ def test_requests_are_the_same_for_all() -> None:
 def test_the_reference_parser_reads_an_answer_however_it_is_cut(case: str, step: int) -> None:
     answer = ANSWERS[case]
     parser = ResponseParser()
-    wire = b"".join(answer.wire())
+    sent = b"".join(answer.wire())
 
     pieces: list[bytes] = []
-    for start in range(0, len(wire), step):
+    for start in range(0, len(sent), step):
         assert not parser.done
-        pieces += parser.feed(wire[start : start + step])
+        pieces += parser.feed(sent[start : start + step])
 
     assert parser.done
     assert parser.status == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,10 +15,10 @@ from modelwire import errors
 from modelwire._fold import fold, unfold
 from modelwire._stream import EventStream
 from modelwire.protocols import HttpFacts, HttpResponse
-from modelwire.types import Attempt, Finish, Start, Timing
+from modelwire.types import Attempt, Finish, Start, Timing, UsageUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from modelwire._settings import Headers
     from modelwire.client import ProviderClient
@@ -31,6 +32,15 @@ logger = logging.getLogger("modelwire")
 DRAIN = 0.1
 """Seconds to wait for the end of a body whose last frame was read, so that its connection can be used again."""
 
+SHORTEST_SECRET = 8
+"""Characters below which a credential is none, but a word such as `none` or `EMPTY` that local servers are given."""
+
+_OF_SECRET = re.compile(rb"auth|cookie|key|password|secret|token")
+"""In the name of a header that may hold a credential."""
+
+_NO_CONTENT = (Start, UsageUpdate)
+"""Events that are held back until content comes, so that a retry is invisible."""
+
 
 class Call:
     """What a call and a stream have in common."""
@@ -40,6 +50,7 @@ class Call:
         client: ProviderClient,
         request: ChatRequest,
         http: HttpRequest,
+        *,
         headers: Headers,
         deadline: float | None,
         dropped: list[str],
@@ -49,82 +60,115 @@ class Call:
         self.http = http
         self.headers = headers
         self.dropped = dropped or None
+        self.deadline = deadline
         self.attempts: list[Attempt] = []
         self.retries = 0
-        self.refreshed = False
-        self.started = client.clock.now()
-        self.sent = self.started
-        self.deadline = deadline
+        self.begin()
+        self._refresh = False
+        self._refreshed = False
+        self._logged = False
+        # The attempt that is under way:
+        self._running = False
+        self._sent_headers: Headers = ()
+        self.status = 0
+        self.facts = HttpFacts()
+
+    def begin(self) -> None:
+        """Time counts from now on."""
+        self.started = self._sent = self.client.clock.now()
 
     # ------------------------------------------------------------------ one attempt
 
     async def prepare(self) -> HttpRequest:
-        """Wait at the gate, and put the credentials of this attempt on the request."""
+        """Wait at the gate, and put the credentials of this attempt on the request.
+
+        What the gate or the source of credentials raises is no failed attempt, and is not retried.
+        """
         client = self.client
         if client.gate is not None:
             await client.gate(len(self.attempts) + 1)
-        secrets = await client.auth_headers(refresh=self.refreshed)
-        self.sent = client.clock.now()
+        secrets = await client.auth_headers(refresh=self._refresh)
         # A dict, since the later of two equal names wins: the user's over ours, the call's over the client's.
         headers = dict((*self.http.headers, *secrets, *client.headers, *self.headers))
-        return self.http._replace(headers=tuple(headers.items()))
+        self._refresh = False
+        self._running = True
+        self._sent = client.clock.now()
+        self._sent_headers = tuple(headers.items())
+        self.status, self.facts = 0, HttpFacts()
+        return self.http._replace(headers=self._sent_headers)
 
-    def succeeded(self, status: int, facts: HttpFacts) -> None:
-        """Note an attempt that gave an answer."""
-        self._note(status, facts.request_id, facts.retry_after, None, None, facts)
+    def answered(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        """Note the head of the answer."""
+        self.status, self.facts = status, self.client.codec.facts(headers)
 
-    def failed(self, error: errors.ModelClientError, status: int | None = None, facts: HttpFacts | None = None) -> None:
-        """Note an attempt that gave none."""
-        facts = facts or HttpFacts(error.request_id, error.retry_after, None, error.rate_limit)
-        status = error.status_code if status is None else status
-        self._note(
-            status, error.request_id or facts.request_id, error.retry_after, type(error).__name__, error.code, facts
-        )
+    def succeeded(self) -> None:
+        """Note that the attempt gave an answer."""
+        self._note()
+
+    def failed(self, error: errors.ModelClientError) -> None:
+        """Note that the attempt gave none, and tell its error what is known beside it."""
+        facts = self.facts
         error.request_id = error.request_id or facts.request_id
         error.rate_limit = error.rate_limit or facts.rate_limit
+        error.retry_after = facts.retry_after if error.retry_after is None else error.retry_after
+        self._redact(error)
+        if self._running:  # not where another task closed the stream, which noted the attempt
+            self._note(error)
         error.attempts = tuple(self.attempts)
 
-    def _note(
-        self,
-        status: int,
-        request_id: str | None,
-        retry_after: float | None,
-        error: str | None,
-        code: str | None,
-        facts: HttpFacts,
-    ) -> None:
+    def _note(self, error: errors.ModelClientError | None = None) -> None:
+        known = error or self.facts
         attempt = Attempt(
-            status_code=status,
-            started=self.sent - self.started,
-            duration=self.client.clock.now() - self.sent,
-            error=error,
-            code=code,
-            request_id=request_id,
-            retry_after=retry_after,
-            rate_limit=facts.rate_limit,
+            status_code=self.status,
+            started=self._sent - self.started,
+            duration=self.client.clock.now() - self._sent,
+            error=type(error).__name__ if error else None,
+            code=error.code if error else None,
+            request_id=known.request_id,
+            retry_after=known.retry_after,
+            rate_limit=known.rate_limit,
         )
         self.attempts.append(attempt)
+        self._running = False
+
+    # ------------------------------------------------------------------ secrets
 
     def error_of(self, response: HttpResponse) -> errors.ModelClientError:
-        """The error that an answer stands for, without the secrets that a server may have echoed."""
-        return self.client.redacted(self.client.codec.decode_error(response))
+        """The error that an answer stands for."""
+        # Secrets go first: the error quotes the beginning of the body, which may end in the middle of one.
+        return self.client.codec.decode_error(response._replace(body=self._without_secrets(response.body)))
+
+    def _redact(self, error: errors.ModelClientError) -> None:
+        message = self._without_secrets(error.message.encode())
+        error.args = (message.decode(), *error.args[1:])
+        error.body = self._without_secrets(error.body) if error.body else error.body
+
+    def _without_secrets(self, text: bytes) -> bytes:
+        """The text without the credentials of this attempt, should the server have echoed them."""
+        for name, value in self._sent_headers:
+            secret = value.rpartition(b" ")[2]  # without `Bearer`
+            if len(secret) >= SHORTEST_SECRET and _OF_SECRET.search(name):
+                text = text.replace(secret, b"***")
+        return text
 
     # ------------------------------------------------------------------ between attempts
 
-    async def wait(self, error: errors.ModelClientError) -> None:
+    async def again(self, error: errors.ModelClientError) -> bool:
         """Wait for the next attempt.
 
-        Raises `error` when there is none: it would not help, all were used, or the wait does not fit the deadline.
+        `False` when there is none: it would not help, all were used, or the wait does not fit the deadline.
         """
         client = self.client
-        if error.status_code == 401 and client.refreshable and not self.refreshed:
-            self.refreshed = True  # the token may have expired early: one more try with a new one
-            return
+        if error.status_code == 401 and client.refreshable and not self._refreshed:
+            # The token may have expired early: one more try with a new one.
+            self._refreshed = self._refresh = True
+            return True
         delay = client.retry.delay(self.retries, error, client.clock.random) if client.retry else None
         if delay is None or delay >= self.remaining():
-            raise error
+            return False
         self.retries += 1
         await client.clock.sleep(delay)
+        return True
 
     def remaining(self) -> float:
         """Seconds until the deadline: the call's own, or that of a cancel scope around it."""
@@ -141,22 +185,32 @@ class Call:
         left = self.started + self.deadline - self.client.clock.now()
         with anyio.CancelScope(deadline=anyio.current_time() + left):
             return await work()
-        raise self.timed_out()  # reached when the scope itself was cancelled
+        raise self._timed_out()  # reached when the scope itself was cancelled
 
-    def timed_out(self) -> errors.ModelTimeoutError:
+    def _timed_out(self) -> errors.ModelTimeoutError:
         """The error of a call whose deadline passed."""
         number = len(self.attempts)
         tried = f"after {number} failed attempt{'' if number == 1 else 's'}" if number else "during its first attempt"
-        return errors.ModelTimeoutError(
-            f"{self.client.codec.provider}: the deadline of {self.deadline} s passed {tried}",
-            retryable=False,
-            attempts=tuple(self.attempts),
+        error = errors.ModelTimeoutError(
+            f"{self.client.codec.provider}: the deadline of {self.deadline} s passed {tried}", retryable=False
         )
+        if self._running:
+            self.failed(error)
+        return error
 
     # ------------------------------------------------------------------ the end
 
     def log(self, usage: Usage | None, finish: str | None, error: BaseException | None = None) -> None:
-        """One line a call: never contents, never credentials."""
+        """One line a call: never contents, never credentials.
+
+        It has a `finish_reason` after an answer, an `error` after a failure, and neither for a stream that was closed
+        before its end.
+        """
+        if self._logged:
+            return
+        self._logged = True
+        if self._running:  # closed early, or cancelled
+            self._note()
         if not logger.isEnabledFor(logging.INFO):
             return
         last = self.attempts[-1] if self.attempts else None
@@ -176,6 +230,12 @@ class Call:
         text = " ".join(f"{name}={value}" for name, value in facts.items() if value is not None)
         logger.info("call %s", text, extra={"modelwire": facts})
 
+    def log_failure(self, error: BaseException) -> None:
+        """The line of a call that gave no answer, whatever the reason."""
+        if isinstance(error, errors.ModelClientError) and not error.attempts:
+            error.attempts = tuple(self.attempts)  # one from between two attempts
+        self.log(None, None, error)
+
 
 class PlainCall(Call):
     """A call that waits for the whole answer."""
@@ -184,8 +244,8 @@ class PlainCall(Call):
         """Send until there is an answer; see `ChatCompletionClient.create`."""
         try:
             result = await self.within_deadline(self._attempts)
-        except errors.ModelClientError as error:
-            self.log(None, None, error)
+        except BaseException as error:
+            self.log_failure(error)
             raise
         self.log(result.usage, result.finish_reason)
         self.client.note_usage(result.usage, self.request)
@@ -193,36 +253,28 @@ class PlainCall(Call):
 
     async def _attempts(self) -> CreateResult:
         while True:
+            request = await self.prepare()
             try:
-                return await self._attempt()
+                return await self._attempt(request)
             except errors.ModelClientError as error:
-                await self.wait(error)
+                self.failed(error)
+                if not await self.again(error):
+                    raise
 
-    async def _attempt(self) -> CreateResult:
+    async def _attempt(self, request: HttpRequest) -> CreateResult:
         client = self.client
-        request = await self.prepare()
-        try:
-            response = await client.transport.send(request, client.timeouts)
-        except errors.ModelClientError as error:
-            self.failed(error)
-            raise
+        response = await client.transport.send(request, client.timeouts)
+        self.answered(response.status, response.headers)
         if response.status >= 300:
-            told = self.error_of(response)
-            self.failed(told, response.status)
-            raise told
-        facts = client.codec.facts(response.headers)
-        try:
-            result = client.codec.decode(response.body)
-        except errors.ModelClientError as error:
-            self.failed(client.redacted(error), response.status, facts)
-            raise
-        self.succeeded(response.status, facts)
+            raise self.error_of(response)
+        result = client.codec.decode(response.body)
+        self.succeeded()
         return msgspec.structs.replace(
             result,
-            request_id=facts.request_id or result.request_id,
+            request_id=self.facts.request_id or result.request_id,
             attempts=self.attempts,
             timing=_timing(result.timing, client.clock.now() - self.started, None),
-            rate_limit=facts.rate_limit,
+            rate_limit=self.facts.rate_limit,
             dropped_options=self.dropped,
         )
 
@@ -237,88 +289,94 @@ def _timing(known: Timing | None, total: float, first_token: float | None) -> Ti
 class ProviderStream(EventStream):
     """A streamed call. Nothing is sent before the first event is asked for."""
 
-    __slots__ = ("_call", "_decoder", "_delivered", "_done", "_facts", "_first_token", "_held", "_http", "_logged")
+    __slots__ = (
+        "_begun",
+        "_call",
+        "_decoder",
+        "_delivered",
+        "_done",
+        "_first_token",
+        "_held",
+        "_http",
+        "_opening",
+    )
 
     def __init__(self, call: Call) -> None:
         super().__init__()
         self._call = call
         self._http: HttpStream | None = None
         self._decoder: StreamDecoder | None = None
-        self._facts = HttpFacts()
+        self._opening: anyio.CancelScope | None = None
         self._held: list[StreamEvent] = []
+        self._begun = False
         self._delivered = False
         self._done = False
-        self._logged = False
         self._first_token: float | None = None
 
     async def _more(self) -> Sequence[StreamEvent]:
-        try:
-            # The scope of the deadline is not held while the caller works on an event, only while it waits for one.
-            return await self._call.within_deadline(self._attempts)
-        except errors.ModelClientError as error:
-            self._log(None, error)
-            raise
-
-    async def _attempts(self) -> Sequence[StreamEvent]:
-        while True:
-            try:
-                return await self._batch()
-            except errors.ModelClientError as error:
-                status = self._http.status if self._http is not None else None
-                await self._release()
-                error = self._explained(error)
-                self._call.failed(error, status, self._facts if status else None)
-                if self._delivered:
-                    raise error from None
-                await self._call.wait(error)
-                self._held, self._decoder, self._facts = [], None, HttpFacts()
-
-    def _explained(self, error: errors.ModelClientError) -> errors.ModelClientError:
-        """The error as the caller sees it: with what had come until then."""
-        if self._decoder is None:
-            return error
-        if isinstance(error, errors.ConnectionFailedError):
-            error = errors.StreamInterruptedError(
-                f"{error.message}: the stream broke off before its end",
-                status_code=200,
-                request_id=self._facts.request_id,
-            )
-        if isinstance(error, errors.StreamInterruptedError):
-            seen = [*self._seen, *self._held]
-            error.partial = fold(seen) if seen else None
-            error.status_code = error.status_code or 200
-        return self._call.client.redacted(error)
-
-    async def _batch(self) -> Sequence[StreamEvent]:
-        """The next events that a caller may see."""
         if self._done:
             return ()
-        decoder = self._decoder
-        if decoder is None:
-            whole = await self._open()
-            if whole is not None:
-                return await self._finish(whole)
-            decoder = self._decoder
-        assert decoder is not None
-        assert self._http is not None
+        call = self._call
+        if not self._begun:
+            self._begun = True
+            call.begin()
+        work = self._next if self._delivered else self._first
+        try:
+            # The scope of the deadline is not held while the caller works on an event, only while it waits for one.
+            return await (work() if call.deadline is None else call.within_deadline(work))
+        except BaseException as error:
+            call.log_failure(error)
+            raise
+
+    # ------------------------------------------------------------------ before the caller has seen anything
+
+    async def _first(self) -> Sequence[StreamEvent]:
+        """The first events, after as many attempts as it takes; `aclose` in another task ends the waiting."""
+        try:
+            with anyio.CancelScope() as self._opening:
+                return await self._attempts()
+        finally:
+            self._opening = None
+        raise errors.StreamInterruptedError(
+            f"{self._call.client.codec.provider}: the stream was closed while another task waited for it",
+            retryable=False,
+        )
+
+    async def _attempts(self) -> Sequence[StreamEvent]:
+        call = self._call
         while True:
-            if decoder.error is not None:
-                raise decoder.error
+            request = await call.prepare()
             try:
-                chunk = await self._http.__anext__()
-            except StopAsyncIteration:
-                events = decoder.close()
-            else:
-                events = decoder.feed(chunk)
-            if not events:
-                continue
-            if type(events[-1]) is Finish:
+                return await self._attempt(request)
+            except errors.ModelClientError as error:
+                await self._failed(error)
+                if not await call.again(error):
+                    raise
+            self._held, self._decoder = [], None
+
+    async def _attempt(self, request: HttpRequest) -> Sequence[StreamEvent]:
+        whole = await self._open(request)
+        if whole is not None:
+            return await self._finish(whole)
+        while True:
+            events = await self._read()
+            if events and type(events[-1]) is Finish:
                 return await self._finish(events)
-            if self._delivered:
-                return events
             self._held += events
-            if any(type(event) is not Start for event in events):
+            if any(type(event) not in _NO_CONTENT for event in events):
                 return self._deliver()
+
+    async def _open(self, request: HttpRequest) -> list[StreamEvent] | None:
+        """Send the request; the events of the whole answer where the server does not stream."""
+        call, client = self._call, self._call.client
+        self._http = http = await client.transport.stream(request, client.timeouts)
+        call.answered(http.status, http.headers)
+        if http.status >= 300:
+            raise call.error_of(HttpResponse(http.status, http.headers, await http.read()))
+        if not client.codec.is_stream(http.headers.get(b"content-type", b"")):
+            return unfold(client.codec.decode(await http.read()))
+        self._decoder = client.codec.stream_decoder()
+        return None
 
     def _deliver(self) -> list[StreamEvent]:
         """From now on nothing is retried."""
@@ -327,56 +385,79 @@ class ProviderStream(EventStream):
         held, self._held = self._held, []
         return held
 
-    async def _open(self) -> list[StreamEvent] | None:
-        """Send the request; the events of the whole answer where the server does not stream."""
-        call, client = self._call, self._call.client
-        request = await call.prepare()
-        self._http = await client.transport.stream(request, client.timeouts)
-        head = self._http
-        self._facts = client.codec.facts(head.headers)
-        if head.status >= 300:
-            body = await head.read()
-            raise call.error_of(HttpResponse(head.status, head.headers, body))
-        if not client.codec.is_stream(head.headers.get(b"content-type", b"")):
-            return unfold(client.codec.decode(await head.read()))
-        self._decoder = client.codec.stream_decoder()
-        return None
+    # ------------------------------------------------------------------ after that
+
+    async def _next(self) -> Sequence[StreamEvent]:
+        try:
+            while not (events := await self._read()):
+                pass
+            return await self._finish(events) if type(events[-1]) is Finish else events
+        except errors.ModelClientError as error:
+            await self._failed(error)
+            raise
+
+    async def _read(self) -> list[StreamEvent]:
+        """What the next bytes say, which may be nothing yet."""
+        decoder = self._decoder
+        assert decoder is not None
+        assert self._http is not None
+        if decoder.error is not None:
+            raise decoder.error
+        try:
+            chunk = await self._http.__anext__()
+        except StopAsyncIteration:
+            return decoder.close()
+        except errors.ConnectionFailedError as error:
+            raise errors.StreamInterruptedError(
+                f"{error.message}: the stream broke off before its end", retryable=error.retryable
+            ) from None
+        return decoder.feed(chunk)
+
+    async def _failed(self, error: errors.ModelClientError) -> None:
+        """Note the failure, tell its error what had come until then, and give the connection back."""
+        if isinstance(error, errors.StreamInterruptedError):
+            seen = [*self._seen, *self._held]
+            error.partial = fold(seen) if seen else None
+            error.status_code = error.status_code or self._call.status
+        self._call.failed(error)
+        await self._give_back()
 
     async def _finish(self, events: list[StreamEvent]) -> list[StreamEvent]:
         """The last events. The connection is free before the caller sees them: many return at the result."""
         call, client = self._call, self._call.client
         assert self._http is not None
-        status = self._http.status
         await self._http.drain(DRAIN)
         self._http = None
         self._done = True
-        call.succeeded(status, self._facts)
-        if not self._delivered:
-            self._held += events[:-1]
-            before = self._deliver()
-        else:
-            before = events[:-1]
-        finish = events[-1]
+        call.succeeded()
+        *before, finish = events
         assert isinstance(finish, Finish)
+        if not self._delivered:
+            self._held += before
+            before = self._deliver()
         total = client.clock.now() - call.started
         finish = msgspec.structs.replace(
             finish,
-            request_id=self._facts.request_id or finish.request_id,
+            request_id=call.facts.request_id or finish.request_id,
             attempts=call.attempts,
             timing=_timing(finish.timing, total, self._first_token),
-            rate_limit=self._facts.rate_limit,
+            rate_limit=call.facts.rate_limit,
             dropped_options=call.dropped,
         )
-        self._log(finish)
+        call.log(finish.usage, finish.finish_reason)
         client.note_usage(finish.usage, call.request)
         return [*before, finish]
 
-    def _log(self, finish: Finish | None, error: BaseException | None = None) -> None:
-        if not self._logged:
-            self._logged = True
-            self._call.log(finish.usage if finish else None, finish.finish_reason if finish else None, error)
+    # ------------------------------------------------------------------ giving back
 
     async def _release(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        await self._give_back()
+        if self._begun:
+            self._call.log(None, None)
+
+    async def _give_back(self) -> None:
         http, self._http = self._http, None
         if http is not None:
             await http.aclose()

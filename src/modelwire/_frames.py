@@ -14,6 +14,7 @@ MAX_FRAME = 64 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _STRAY = b'{}[]<> \t"'
 """First bytes of lines that belong to JSON or to a web page; a field of an event begins with a letter."""
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 def _too_large(bound: int) -> ProtocolError:
@@ -108,6 +109,12 @@ class SseFramer:
         """What no line end has completed: the last line of a body that is no event stream."""
         return b"".join(self._parts)
 
+    def outside(self) -> list[bytes]:
+        """All that belongs to no event: the stray lines, and the rest unless it is a field that was cut."""
+        rest = self.rest()
+        cut = rest.startswith(_FIELDS) or any(field.startswith(rest) for field in _FIELDS)
+        return self.stray if cut else [*self.stray, rest]
+
     def unfinished(self) -> bytes:
         """The data of an event that no empty line ends: nothing that counts, but perhaps the reason of the end."""
         last = self.rest()
@@ -115,7 +122,7 @@ class SseFramer:
 
     def stray_before(self, index: int) -> list[bytes]:
         """The stray lines that came before the event of this index in what the last `feed` gave."""
-        late = (line for line, place in zip(self.stray[self._earlier :], self._places, strict=True) if place <= index)
+        late = (line for line, place in zip(self.stray[self._earlier :], self._places, strict=False) if place <= index)
         return [*self.stray[: self._earlier], *late]
 
     def _note_data(self, data: list[bytes]) -> None:

@@ -99,9 +99,10 @@ def from_file(path: str | Path, kind: str, media_type: str | None = None) -> Med
                 f"{path}: larger than {MAX_BYTES} bytes; upload it to the provider and pass its file id"
             )
         content = path.read_bytes()
-    except OSError as error:
-        raise BadRequestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return _checked(content, kind, media_type or _TEXT_SUFFIXES.get(path.suffix.lower()), str(path))
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise BadRequestError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    known = media_type or sniff(content[:_HEAD]) or _TEXT_SUFFIXES.get(path.suffix.lower())
+    return _checked(content, kind, known, str(path))
 
 
 def from_base64(data: str, kind: str, media_type: str | None = None) -> Media:

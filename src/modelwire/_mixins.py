@@ -8,6 +8,7 @@ A struct whose definition in the schema says `x-mixin: ImageMixin` inherits from
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -16,7 +17,6 @@ from modelwire import _media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from typing import Self
 
     from modelwire.types import AssistantMessage, FunctionCall, Part
@@ -146,6 +146,25 @@ class DocumentMixin(MediaMixin):
     if TYPE_CHECKING:
         text: str | None
 
+        def __init__(
+            self,
+            *,
+            url: str | None = None,
+            data: str | None = None,
+            file_id: str | None = None,
+            media_type: str | None = None,
+            filename: str | None = None,
+        ) -> None: ...
+
+    @classmethod
+    def from_file(cls, path: str | Path, media_type: str | None = None) -> Self:
+        """Content of a file, with the file's name, read at once (in async code, call it in a worker thread).
+
+        Raises `BadRequestError` when the file cannot be read or is empty.
+        """
+        media = _media.from_file(path, cls._KIND, media_type)
+        return cls(data=media.data, media_type=media.media_type, filename=Path(path).name)
+
     def __post_init__(self) -> None:
         """The content of a plain-text document may be given as `text`."""
         if self.text is None:
@@ -169,8 +188,8 @@ class FunctionCallMixin:
         Raises `ValueError` when the model wrote something that is not a JSON object, or was cut on the way.
         """
         try:
-            value = msgspec.json.decode(self.arguments or "{}")
-        except msgspec.DecodeError as error:
+            value = msgspec.json.decode(self.arguments.strip() or "{}")
+        except (ValueError, RecursionError) as error:  # not JSON, not Unicode, or nested too deeply
             raise ValueError(f"arguments of {self.name} are not JSON ({error}): {self.arguments[:200]!r}") from None
         if not isinstance(value, dict):
             raise ValueError(f"arguments of {self.name} are not a JSON object: {self.arguments[:200]!r}")

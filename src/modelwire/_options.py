@@ -30,13 +30,12 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     spelled: dict[str, str] = {}
-    flat = {**given, **(given.get("extra_create_args") or {})}
+    flat = {**given, **_more(given.get("extra_create_args"))}
     flat.pop("extra_create_args", None)
     if flat.get("response_mime_type") is not None:
         _mime_type(flat)
     if "json_output" in flat:
-        wanted = flat.pop("json_output")
-        flat.setdefault("response_format", {"type": "json_object"} if wanted is True else wanted or None)
+        _json_output(flat)
     for spelling, value in flat.items():
         name = ALIASES.get(spelling, spelling)
         if name in spelled and value is not None and options[name] is not None:
@@ -46,6 +45,26 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
         options[name] = _in_range(name, value)
         spelled[name] = spelling
     return options
+
+
+def _more(extra: Any) -> Mapping[str, Any]:
+    """AutoGen's options in one mapping."""
+    if extra is None:
+        return {}
+    if not isinstance(extra, dict) or not all(isinstance(name, str) for name in extra):
+        raise BadRequestError(f"extra_create_args is a dict of options by their names, not {extra!r:.100}")
+    return extra
+
+
+def _json_output(flat: dict[str, Any]) -> None:
+    """AutoGen's word for the form of the answer."""
+    wanted = flat.pop("json_output")
+    if wanted is None or wanted is False:
+        flat.setdefault("response_format", None)
+        return
+    if flat.get("response_format") is not None:
+        raise BadRequestError("json_output and response_format are the same option; give one of them")
+    flat["response_format"] = {"type": "json_object"} if wanted is True else wanted
 
 
 def _mime_type(flat: dict[str, Any]) -> None:

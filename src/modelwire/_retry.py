@@ -39,5 +39,5 @@ class RetryPolicy:
             return None
         if error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.max_retry_after else None
-        bound: float = min(self.max_delay, self.initial_delay * 2.0**retries)
+        bound: float = min(self.max_delay, self.initial_delay * 2.0 ** min(retries, 100))  # 2.0**1024 overflows
         return random() * bound

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from modelwire._retry import RetryPolicy
 from modelwire.errors import BadRequestError
@@ -59,14 +59,17 @@ _OF_HTTPX = ("http_client", "max_connections", "verify", "proxy")
 def to_transport(settings: ClientSettings) -> Transport:
     """The transport that the settings mean; httpx unless another is given.
 
-    Raises `ValueError` for a name that is not known, and where settings of httpx meet a transport that is not httpx.
+    Raises `ValueError` for a name that is not known, for a setting that cannot be, and where settings of httpx meet a
+    transport that is not httpx.
     """
     transport = settings.get("transport")
-    given = {name: value for name, value in settings.items() if name in _OF_HTTPX and value is not None}
+    given: dict[str, Any] = {name: value for name, value in settings.items() if name in _OF_HTTPX and value is not None}
     if transport is None or transport == "httpx":
         from modelwire._transport import HttpxTransport  # noqa: PLC0415  # loads httpx: with the first client, not before
 
-        return HttpxTransport(**cast("dict[str, Any]", given))
+        if given.get("max_connections", 1) < 1:
+            raise ValueError(f"max_connections={given['max_connections']!r}: at least 1 is needed")
+        return HttpxTransport(**given)
     if isinstance(transport, str):
         raise ValueError(
             f"transport={transport!r} is not known; it is 'httpx' or an object with send, stream and aclose"

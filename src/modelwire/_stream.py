@@ -72,7 +72,7 @@ class EventStream:
         except BaseException:
             await self.aclose()
             raise
-        if not batch:
+        if not batch or self._ended:  # at the end, or closed by another task meanwhile
             await self.aclose()
             return False
         self._ready.extend(batch)

@@ -12,7 +12,7 @@ from modelwire._stream import EventStream, TextStream
 from modelwire.types import CreateResult, TextDelta, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self, TypeAlias
 
@@ -124,9 +124,10 @@ class ChatCompletionClient:
         try:
             return msgspec.json.encode(
                 [kind.__module__, kind.__qualname__, self.model_info, messages, tools, tool_choice, options],
-                order="deterministic",
+                order="sorted",
             )
-        except (TypeError, msgspec.MsgspecError):  # an option that is no data, such as a class: nothing to key on
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+            # An option that is no data, such as a class: nothing to key on.
             return None
 
     def count_tokens(self, messages: Sequence[Message], *, tools: Sequence[ToolLike] = ()) -> tokens.TokenCount:
@@ -183,21 +184,24 @@ def _defines(client: ChatCompletionClient, verb: str) -> bool:
     return getattr(type(client), verb) is not getattr(ChatCompletionClient, verb)
 
 
-async def _last(stream: TextStream) -> CreateResult:
+async def _last(stream: AsyncIterable[str | CreateResult]) -> CreateResult:
     last: object = None
+    iterator = aiter(stream)
+    close = getattr(iterator, "aclose", None)  # an iterator of a user's own need not have it
     try:
-        async for last in stream:
-            pass
+        async for item in iterator:
+            last = item
     finally:
-        await stream.aclose()
+        if close is not None:
+            await close()
     if not isinstance(last, CreateResult):
         raise TypeError(f"the last item of create_stream must be a CreateResult, not {type(last).__name__}")
     return last
 
 
-def _events_of_text(stream: TextStream) -> EventStream:
+def _events_of_text(stream: AsyncIterable[str | CreateResult]) -> EventStream:
     """Events of a stream that a user's class gives as text and a result."""
-    iterator = aiter(stream)  # a user's `create_stream` may be an async generator
+    iterator = aiter(stream)
 
     async def more() -> Sequence[StreamEvent]:
         try:
@@ -206,4 +210,4 @@ def _events_of_text(stream: TextStream) -> EventStream:
             return ()
         return (TextDelta(text=item),) if isinstance(item, str) else after_text(item)
 
-    return EventStream.of(more, iterator.aclose)
+    return EventStream.of(more, getattr(iterator, "aclose", None))

@@ -11,12 +11,13 @@ from modelwire._call import Call, PlainCall, ProviderStream
 from modelwire._clock import RealClock
 from modelwire._settings import SETTINGS, to_deadline, to_headers, to_retry, to_timeouts, to_transport
 from modelwire.base import ChatCompletionClient
-from modelwire.errors import BadRequestError, ModelClientError, UnsupportedOptionError
+from modelwire.errors import BadRequestError, UnsupportedOptionError
 from modelwire.output import response_schema
 from modelwire.tools import to_tool_choice, to_tools
 from modelwire.types import (
     AssistantMessage,
     ChatRequest,
+    InputPart,
     Part,
     SystemMessage,
     Text,
@@ -29,19 +30,26 @@ from modelwire.types import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from modelwire._settings import ClientSettings, Headers
     from modelwire._stream import EventStream
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import ModelInfo
-    from modelwire._settings import ClientSettings, Headers
     from modelwire.protocols import Clock, Codec
     from modelwire.types import CreateResult, Message
 
     TokenSource = Callable[[bool], Awaitable[str]]
 
 C = TypeVar("C", bound=Call)
-E = TypeVar("E", bound=ModelClientError)
 _MESSAGES = (UserMessage, AssistantMessage, SystemMessage, ToolMessage)
-_PARTS = (*get_args(Part), str)
+_INPUT = (str, *get_args(InputPart))
+_ALLOWED: dict[type, tuple[type, ...]] = {
+    SystemMessage: (str, Text),
+    UserMessage: _INPUT,
+    AssistantMessage: (str, *get_args(Part)),
+    ToolMessage: (ToolResult,),
+    ToolResult: _INPUT,
+}
+"""What the content of each may consist of."""
 _NEUTRAL = (b"accept", b"content-type")
 
 
@@ -73,6 +81,7 @@ class ProviderClient(ChatCompletionClient):
         self.model = model
         self.codec = codec
         self.transport = to_transport(settings)
+        self._passed_transport = self.transport is settings.get("transport")
         self.retry = to_retry(settings)
         self.timeouts = to_timeouts(settings.get("timeout"))
         self.gate = settings.get("gate")
@@ -130,10 +139,14 @@ class ProviderClient(ChatCompletionClient):
         tool_choice: ToolChoiceLike = "auto",
         **options: Any,
     ) -> bytes | None:
-        """Equal for equal requests to the same server: provider, URL, headers that change the answer, and body."""
+        """Equal for equal requests to the same server: provider, URL, headers that change the answer, and body.
+
+        The URL's query does not enter: it may hold a credential.
+        """
         http = self._call(PlainCall, messages, tools, tool_choice, options, stream=False).http
         marked = b"".join(b"%b:%b\n" % (name, value) for name, value in http.headers if name not in _NEUTRAL)
-        return b"\0".join((self.codec.provider.encode(), http.url.encode(), marked, http.body))
+        url = http.url.partition("?")[0]
+        return b"\0".join((self.codec.provider.encode(), url.encode(), marked, http.body))
 
     def _call(
         self,
@@ -147,8 +160,9 @@ class ProviderClient(ChatCompletionClient):
     ) -> C:
         """A call of this kind, checked and encoded; nothing is sent yet."""
         _options.check_names(given, self._family)
-        options = _options.merged(self._defaults, _options.portable(given))
-        deadline = to_deadline(options.pop("deadline", self._deadline))
+        call_options = _options.portable(given)
+        deadline = to_deadline(call_options.pop("deadline", self._deadline))
+        options = _options.merged(self._defaults, call_options)
         extra_headers = to_headers(options.pop("extra_headers", None))
         response_format = options.pop("response_format", None)
         tool_structs = to_tools(tools) if tools else []
@@ -168,9 +182,10 @@ class ProviderClient(ChatCompletionClient):
         kept, dropped = _options.resolve(options, refused, codec.dialect, codec.provider)
         dropped += left_out
         kept.pop("unsupported", None)
-        request = msgspec.structs.replace(request, options=kept)
+        # In one order, so that equal calls have equal bytes, and so equal keys.
+        request = msgspec.structs.replace(request, options=dict(sorted(kept.items())))
         http = codec.encode(request, self.model_info)
-        return kind(self, request, http, extra_headers, deadline, dropped)
+        return kind(self, request, http, headers=extra_headers, deadline=deadline, dropped=dropped)
 
     def _messages(self, messages: Sequence[Any]) -> Sequence[Message]:
         if isinstance(messages, (str, bytes, dict)) or not hasattr(messages, "__len__"):
@@ -198,15 +213,6 @@ class ProviderClient(ChatCompletionClient):
             return self._secret_headers
         return (*self._secret_headers, (b"authorization", b"Bearer " + (await self._token(refresh)).encode()))
 
-    def redacted(self, error: E) -> E:
-        """The error without the client's own key, should the server have echoed it."""
-        for _, value in self._secret_headers:
-            secret = value.removeprefix(b"Bearer ")
-            if len(secret) >= 8:
-                error.args = (str(error.args[0]).replace(secret.decode("latin-1"), "***"), *error.args[1:])
-                error.body = error.body.replace(secret, b"***") if error.body else error.body
-        return error
-
     def note_usage(self, usage: Usage | None, request: ChatRequest) -> None:
         """Add to the totals, at the end of a call; `request` is what was asked."""
         del request  # for clients that can tell something from both
@@ -218,8 +224,9 @@ class ProviderClient(ChatCompletionClient):
         return self._used
 
     async def close(self) -> None:
-        """Close the connections that this client made; a passed `http_client` stays open. Repeatable."""
-        await self.transport.aclose()
+        """Close the connections that this client made; a passed `http_client` or `transport` stays open. Repeatable."""
+        if not self._passed_transport:
+            await self.transport.aclose()
 
 
 def _without_refused_fields(
@@ -258,27 +265,31 @@ def _from_dicts(messages: Sequence[Any], origin: str) -> list[Message]:
 
 def _check_content(message: Message, index: int) -> None:
     """Structs do not check what they are built with; a wrong part would end as nonsense on the wire."""
-    content: Any = message.content
-    if isinstance(content, str):
+    kind = type(message)
+    if isinstance(message.content, str) and kind is not ToolMessage:
         return
-    allowed = (
-        (ToolResult,)
-        if isinstance(message, ToolMessage)
-        else (str, Text)
-        if isinstance(message, SystemMessage)
-        else _PARTS
-    )
+    place = f"messages[{index}].content"
+    _check_parts(message.content, kind, place)
+    if not message.content and kind is not AssistantMessage:
+        raise BadRequestError(f"{place}: empty")
+
+
+def _check_parts(content: Any, owner: type, place: str) -> None:
+    allowed = _ALLOWED[owner]
     if not isinstance(content, (list, tuple)):
-        raise BadRequestError(f"messages[{index}].content: text or a list is needed, not {type(content).__name__}")
-    if not content and not isinstance(message, AssistantMessage):
-        raise BadRequestError(f"messages[{index}].content: empty")
-    for place, part in enumerate(content):
+        raise BadRequestError(f"{place}: a list of {_names(allowed)} is needed, not {type(content).__name__}")
+    for index, part in enumerate(content):
         if not isinstance(part, allowed):
-            names = ", ".join(kind.__name__ for kind in allowed)
             raise BadRequestError(
-                f"messages[{index}].content[{place}]: {type(part).__name__} does not belong into a {type(message).__name__}; "
-                f"it takes {names}"
+                f"{place}[{index}]: {type(part).__name__} does not belong into a {owner.__name__}; "
+                f"it takes {_names(allowed)}"
             )
+        if type(part) is ToolResult and not isinstance(part.content, str):
+            _check_parts(part.content, ToolResult, f"{place}[{index}].content")
+
+
+def _names(kinds: tuple[type, ...]) -> str:
+    return ", ".join(kind.__name__ for kind in kinds)
 
 
 def connect(name: str, **options: Any) -> ChatCompletionClient:

@@ -24,6 +24,8 @@ def to_tools(tools: Sequence[ToolLike]) -> list[AnyTool]:
     A dict of another type, such as `{"type": "web_search"}`, is a tool of the provider's own. Raises
     `BadRequestError`, with the place, for a tool without a name or with a schema that is none.
     """
+    if isinstance(tools, (str, bytes, dict)) or not hasattr(tools, "__iter__"):
+        raise BadRequestError(f"tools is a list of tools, not {type(tools).__name__}")
     found = [_to_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
     names = [tool.name for tool in found if not isinstance(tool, ProviderTool)]
     twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
@@ -76,7 +78,9 @@ def _from_dict(tool: dict[str, Any], place: str) -> AnyTool:
 
 def _grammar(custom: Mapping[str, Any]) -> Mapping[str, Any]:
     """The grammar of a free-text tool, nested as in Chat Completions or flat as in the Responses API."""
-    form: Any = custom.get("format") or {}
+    form: Any = custom.get("format")
+    if not isinstance(form, dict):
+        return {}
     nested: Any = form.get("grammar")
     return nested if isinstance(nested, dict) else form
 
@@ -85,6 +89,9 @@ def _checked(tool: AnyTool, place: str) -> AnyTool:
     name = getattr(tool, "name", None)
     if not isinstance(name, str) or not name.strip():
         raise BadRequestError(f"{place}: a tool needs a name")
+    description = getattr(tool, "description", None)
+    if description is not None and not isinstance(description, str):
+        raise BadRequestError(f"{place} ({name}): a description is text, not {type(description).__name__}")
     if isinstance(tool, Tool) and tool.parameters is not None:
         parameters = cast("Any", tool.parameters)
         if not isinstance(parameters, dict):
@@ -109,6 +116,8 @@ def to_tool_choice(choice: ToolChoiceLike, tools: Sequence[AnyTool]) -> ToolChoi
     """
     found = _to_choice(choice)
     if isinstance(found, ToolChoice):
+        if found.mode not in _MODES:
+            raise BadRequestError(f"tool_choice: mode {found.mode!r} is not known; it is one of {', '.join(_MODES)}")
         known = [tool.name for tool in tools if not isinstance(tool, ProviderTool)]
         for name in found.tools or ():
             if name not in known:
@@ -140,15 +149,22 @@ def _to_choice(choice: Any) -> ToolChoice | ProviderTool | None:
 def _choice_from_dict(choice: dict[str, Any]) -> ToolChoice | ProviderTool | None:
     kind = choice.get("type")
     if kind in ("function", "custom", "tool"):
-        inner = choice.get(kind, choice)
-        name = inner.get("name") if isinstance(inner, dict) else None
-        if not isinstance(name, str):
-            raise BadRequestError(f"tool_choice: {choice!r} names no tool")
-        return ToolChoice(mode="required", tools=[name])
+        return ToolChoice(mode="required", tools=[_name_in(choice)])
     if kind == "allowed_tools":
         allowed = choice.get("allowed_tools", choice)
-        names = [tool.get(tool.get("type"), tool).get("name") for tool in allowed.get("tools", ())]
-        return ToolChoice(mode=allowed.get("mode", "auto"), tools=names)
+        named = allowed.get("tools") if isinstance(allowed, dict) else None
+        if not isinstance(named, list):
+            raise BadRequestError("tool_choice: allowed_tools needs a mode, 'auto' or 'required', and a list of tools")
+        return ToolChoice(mode=allowed.get("mode", "auto"), tools=[_name_in(tool) for tool in named])
     if kind in _MODES or kind == "any":
         return _to_choice(kind)
     return ProviderTool(data=_raw(choice, "tool_choice"))
+
+
+def _name_in(named: Any) -> str:
+    """The name in `{"type": "function", "function": {"name": ...}}`, or in its flat form."""
+    inner = named.get(named.get("type"), named) if isinstance(named, dict) else named
+    name = inner.get("name") if isinstance(inner, dict) else inner
+    if not isinstance(name, str):
+        raise BadRequestError(f"tool_choice: {named!r} names no tool")
+    return name

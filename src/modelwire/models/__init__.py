@@ -1,13 +1,14 @@
 """What is known about models: facts that codecs need, as data, and their lookup.
 
-`<provider>.json` has one row for each known model; README.md beside it says where the facts come from. A model that is not there works all the same: everything is sent, and the server judges.
+`<provider>.json` has one row for each known model; README.md beside it says where the facts come from. A model that is
+not there works all the same: everything is sent, and the server judges.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from modelwire.options import ModelInfo
+
 
 class ModelFamily:
     """Names of model families, as AutoGen spells them; `ModelInfo["family"]` may be any other word too."""
@@ -33,13 +35,22 @@ class ModelFamily:
     UNKNOWN = "unknown"
 
 
-_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|latest)$")
+SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
+"""How names of dated versions end, and of those that move."""
+_TUNED = re.compile(r"ft:([^:]+):")
+"""How names of fine-tuned models begin: https://platform.openai.com/docs/guides/fine-tuning."""
 
 
 def lookup(provider: str, model: str) -> ModelInfo:
-    """What is known of this model; a dated snapshot has the facts of its model. Only names when nothing is known."""
-    rows = _rows(provider) if provider.isidentifier() else {}
-    row = rows.get(model) or rows.get(_SNAPSHOT.sub("", model))
+    """What is known of this model; only names when nothing is.
+
+    A dated version and a fine-tuned model have the facts of the model that they come from, unless the table knows
+    better.
+    """
+    table = rows(provider)
+    tuned = _TUNED.match(model)
+    name = tuned[1] if tuned else model
+    row = table.get(name) or table.get(SNAPSHOT.sub("", name))
     known: dict[str, Any] = {"model": model, "family": "unknown", **_PERMISSIVE, **(row or {})}
     return cast("ModelInfo", known)
 
@@ -66,8 +77,21 @@ _PERMISSIVE: dict[str, Any] = {
     "multiple_system_messages": True,
 }
 
+_FOLDER = Path(__file__).parent  # not importlib.resources, whose import takes longer than all else here
+
 
 @cache
-def _rows(provider: str) -> dict[str, dict[str, Any]]:
-    path = files("modelwire.models").joinpath(f"{provider}.json")
-    return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]]) if path.is_file() else {}
+def rows(provider: str) -> Mapping[str, Mapping[str, Any]]:
+    """The table of one provider, read once; empty for a provider that has none."""
+    if not provider.isidentifier():
+        return {}
+    try:
+        table = (_FOLDER / f"{provider}.json").read_bytes()
+    except FileNotFoundError:
+        return {}
+    return msgspec.json.decode(table, type=dict[str, dict[str, Any]])
+
+
+def providers() -> list[str]:
+    """The providers that have a table."""
+    return sorted(path.stem for path in _FOLDER.glob("*.json"))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 
 def checked_base_url(url: str) -> str:
     """The URL without a slash at its end.
 
-    Raises `ValueError` for one that is not http(s), has no host, or carries a password.
+    Raises `ValueError` for one that is not http(s), has no host or no possible port, or carries a password.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = urlsplit(url.strip())._replace(fragment="")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):
         raise ValueError(
             f"base_url={_shown(url)!r}: an absolute http or https URL is needed, such as 'https://api.example.com/v1'"
         )
@@ -21,6 +21,14 @@ def checked_base_url(url: str) -> str:
             "base_url: no user and password in the URL, since URLs end in logs; pass api_key= or default_headers="
         )
     return parts.geturl().rstrip("/")
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is a number, or left out."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def _shown(url: str) -> str:
@@ -37,6 +45,11 @@ def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port: what a key belongs to."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def same_origin(left: str, right: str) -> bool:
+    """Whether a key of one URL's server may go to the other's."""
+    return origin(left) == origin(right)
 
 
 def from_environment(*names: str) -> str | None:

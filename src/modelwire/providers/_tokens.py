@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -57,8 +58,11 @@ class CachedToken:
             # Any error of a foreign credential: it means that there is no token.
             raise AuthenticationError(f"no token: {type(error).__name__}: {error}") from error
         token = answer if isinstance(answer, str) else getattr(answer, "token", None)
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not token.strip():
             raise AuthenticationError(f"no token: the token provider gave {type(answer).__name__}; a str is needed")
+        token = token.strip()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise AuthenticationError("no token: the token provider gave text with characters that no token has")
         expires = getattr(answer, "expires_on", None)
         self._expires = float(expires) if isinstance(expires, (int, float)) else expiry(token)
         self._token = token
@@ -66,7 +70,7 @@ class CachedToken:
 
 def _asker(source: Any, scope: str) -> Callable[[], Any]:
     if hasattr(source, "get_token"):
-        return lambda: source.get_token(scope)
+        return partial(source.get_token, scope)  # unlike a lambda, it still tells whether it is async
     if callable(source):
         return cast("Callable[[], Any]", source)
     raise TypeError("azure_ad_token_provider is a function that gives a token, or a credential with get_token()")
@@ -75,7 +79,8 @@ def _asker(source: Any, scope: str) -> Callable[[], Any]:
 async def _run(ask: Callable[[], Any]) -> Any:
     if inspect.iscoroutinefunction(ask) or inspect.iscoroutinefunction(getattr(ask, "__call__", None)):  # noqa: B004  # objects
         return await ask()
-    answer = await anyio.to_thread.run_sync(ask)
+    # In a tuple, since trio refuses a coroutine as what a thread gives; and a deadline does not wait for a thread that hangs.
+    (answer,) = await anyio.to_thread.run_sync(lambda: (ask(),), abandon_on_cancel=True)
     return await answer if inspect.isawaitable(answer) else answer
 
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 SCOPE = "https://cognitiveservices.azure.com/.default"
 """Works on `openai.azure.com` hosts; Foundry's own hosts may want `https://ai.azure.com/.default`."""
 
+V1_VERSIONS = ("v1", "latest", "preview")
+"""Values of `api-version` that the v1 path takes; any other is a date, and means the classic path."""
+
 QUIRKS = msgspec.structs.replace(OPENAI, provider="azure", documents=False)
 
 
@@ -41,7 +44,7 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
     """A client of a model deployed on Azure.
 
     `azure_endpoint` (or `endpoint`; `AZURE_OPENAI_ENDPOINT`) is the resource, such as `https://name.openai.azure.com`,
-    and `azure_deployment` (or `deployment_name`) the deployment, by default named like `model`. With `api_version`
+    and `azure_deployment` (or `deployment_name`) the deployment, by default named like `model`. With a dated `api_version`
     (`OPENAI_API_VERSION`) the classic path is used, else the v1 path. `model` tells what was deployed, so that its
     facts are known.
 
@@ -63,12 +66,12 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
         api_key: str | None = None,
         azure_ad_token: str | None = None,
         azure_ad_token_provider: Any = None,
-        azure_ad_scope: str = SCOPE,
+        azure_ad_scope: str | None = None,
         base_url: str | None = None,
-        api: Literal["auto", "chat"] = "auto",
+        api: Literal["auto", "chat"] | None = None,
         **given: Unpack[_Given],
     ) -> None:
-        if api not in ("auto", "chat"):
+        if api not in (None, "auto", "chat"):
             raise ValueError(f"api={api!r}: it is 'auto' or 'chat'")
         resource = _one_of("endpoint", endpoint, "azure_endpoint", azure_endpoint)
         deployment = _one_of("deployment_name", deployment_name, "azure_deployment", azure_deployment) or model
@@ -80,7 +83,7 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
             raise ValueError(
                 "no endpoint: pass azure_endpoint='https://<resource>.openai.azure.com' or set AZURE_OPENAI_ENDPOINT"
             )
-        secrets, token = _credential(api_key, azure_ad_token, azure_ad_token_provider, azure_ad_scope)
+        secrets, token = _credential(api_key, azure_ad_token, azure_ad_token_provider, azure_ad_scope or SCOPE)
         # "stream_options.include_usage needs 2024-09-01-preview"; dates compare as text.
         quirks = msgspec.structs.replace(QUIRKS, stream_usage=version is None or version >= "2024-09-01")
         super().__init__(
@@ -137,6 +140,8 @@ def _url(resource: str, deployment: str, version: str | None, *, whole: bool) ->
     base = base.removesuffix("/v1").removesuffix("/openai")
     if version is None:
         return f"{base}/openai/v1/chat/completions"
+    if version in V1_VERSIONS:
+        return f"{base}/openai/v1/chat/completions?api-version={version}"
     return (
         f"{base}/openai/deployments/{quote(deployment, safe='')}/chat/completions?api-version={quote(version, safe='')}"
     )
@@ -146,7 +151,7 @@ def _credential(
     api_key: str | None, ad_token: str | None, provider: Any, scope: str
 ) -> tuple[tuple[tuple[bytes, bytes], ...], CachedToken | None]:
     """Secret headers and the source of tokens; what was passed beats the environment, there the token beats the key."""
-    if sum(given is not None for given in (api_key, ad_token, provider)) > 1:
+    if sum(map(bool, (api_key, ad_token, provider))) > 1:
         raise ValueError(
             "api_key, azure_ad_token and azure_ad_token_provider are three ways to sign in: pass one of them"
         )

@@ -68,6 +68,7 @@ PRESETS: dict[str, Preset] = {
                 ("logprobs", "top_logprobs", "logit_bias", "metadata", "store", "n"), "Groq answers it with an error"
             ),
             documents=False,
+            refusals=False,
         ),
     ),
     # https://api-docs.deepseek.com/guides/thinking_mode: in tool loops `reasoning_content` must come back, else 400
@@ -113,7 +114,9 @@ PRESETS: dict[str, Preset] = {
             reasoning_field="content",
             stream_usage=False,
             strict_tools=False,
+            parameters_required=True,
             message_names=False,
+            refusals=False,
             text_lists=True,
             short_call_ids=True,
         ),
@@ -175,9 +178,7 @@ class OpenAICompatibleChatCompletionClient(ProviderClient):
     ) -> None:
         found = _found(preset, base_url)
         url = _endpoint.checked_base_url(base_url or found.base_url)
-        if not api_key and (
-            not base_url or (found.base_url and _endpoint.origin(url) == _endpoint.origin(found.base_url))
-        ):
+        if not api_key and (not base_url or (found.base_url and _endpoint.same_origin(url, found.base_url))):
             api_key = _endpoint.from_environment(*found.key_variables)
         if found.needs_key and not api_key and not base_url:
             raise ValueError(f"no API key: pass api_key= or set {' or '.join(found.key_variables)}")

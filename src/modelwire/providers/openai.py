@@ -31,7 +31,7 @@ class OpenAIChatCompletionClient(ProviderClient):
     `api_key` defaults to `OPENAI_API_KEY`, `base_url` to `OPENAI_BASE_URL`, `organization` to `OPENAI_ORG_ID` and
     `project` to `OPENAI_PROJECT_ID`. The key of the environment is only ever sent to OpenAI itself or to the server
     that `OPENAI_BASE_URL` names: another `base_url` gets the key that is passed with it, or that of its preset (see
-    `providers/compatible.py`), or none.
+    `providers/compatible.py`), or none. Organization and project of the environment go to OpenAI alone.
 
     Options of the generation (`max_tokens`, `temperature`, ...) are defaults for all calls. Raises `ValueError` for
     settings that cannot work together.
@@ -45,23 +45,25 @@ class OpenAIChatCompletionClient(ProviderClient):
         base_url: str | None = None,
         organization: str | None = None,
         project: str | None = None,
-        api: Literal["auto", "chat"] = "auto",
+        api: Literal["auto", "chat"] | None = None,
         **given: Unpack[_Given],
     ) -> None:
-        if api not in ("auto", "chat"):
+        if api not in (None, "auto", "chat"):
             raise ValueError(f"api={api!r}: it is 'auto' or 'chat'")
         from_variable = _endpoint.from_environment("OPENAI_BASE_URL")
         url = _endpoint.checked_base_url(base_url or from_variable or BASE_URL)
         own = _is_openai(url)
         preset = None if own else _preset_of(url)
         if not api_key:
-            trusted = own or (from_variable is not None and _endpoint.origin(url) == _endpoint.origin(from_variable))
-            variables = preset.key_variables if preset else ("OPENAI_API_KEY",) if trusted else ()
-            api_key = _endpoint.from_environment(*variables)
+            preset_variables = preset.key_variables if preset and _endpoint.same_origin(url, preset.base_url) else ()
+            trusted = own or (from_variable is not None and _endpoint.same_origin(url, from_variable))
+            api_key = _endpoint.from_environment(*preset_variables, *(("OPENAI_API_KEY",) if trusted else ()))
             if own and not api_key:
                 raise ValueError("no API key: pass api_key= or set OPENAI_API_KEY")
-        headers = {"openai-organization": organization or _endpoint.from_environment("OPENAI_ORG_ID")} if own else {}
-        headers |= {"openai-project": project or _endpoint.from_environment("OPENAI_PROJECT_ID")} if own else {}
+        if own:
+            organization = organization or _endpoint.from_environment("OPENAI_ORG_ID")
+            project = project or _endpoint.from_environment("OPENAI_PROJECT_ID")
+        headers = {"openai-organization": organization, "openai-project": project}
         quirks = OPENAI if own else preset.quirks if preset else Quirks()
         super().__init__(
             model=model,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelwire._fold import EventBuilder, join_base64
-from modelwire.providers._body import made_up_id
+from modelwire.providers._body import made_up_id, own_data
 from modelwire.providers._openai_chat import decode
-from modelwire.providers._openai_chat.wire import said
-from modelwire.types import Audio, AudioDelta, CitationDelta, Reasoning, Refusal, Text
+from modelwire.providers._openai_chat.wire import said, tells
+from modelwire.types import Audio, AudioDelta, CitationDelta, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
     from modelwire.providers._openai_chat.quirks import Quirks
@@ -103,7 +103,7 @@ class StreamedChoice:
         """Mistral: a list of chunks, with reasoning among them. Chunks of another kind end those before."""
         own_name = self._quirks.provider
         for part in decode.chunks(content, answer.model, self._quirks):
-            own = (part.provider_data or {}).get(own_name, {})
+            own = own_data(None if isinstance(part, ProviderPart) else part.provider_data, own_name)
             if isinstance(part, Text) and not own:
                 self._end_reasoning(answer, events)
                 self._text.append(part.text)
@@ -122,9 +122,8 @@ class StreamedChoice:
     def _end_reasoning(self, answer: WireEnvelope, events: list[StreamEvent]) -> None:
         if self._reasoning or self._details or self._reasoning_own:
             field = self._reasoning_field or self._quirks.reasoning_field
-            details = merged_details(self._details) or None
-            text = "".join(self._reasoning)
-            whole = decode.reasoning(text, field, details, self._reasoning_own, answer.model, self._quirks)
+            own = self._reasoning_own | decode.details(merged_details(self._details))
+            whole = decode.reasoning("".join(self._reasoning), field, own, answer.model, self._quirks)
             events.append(self.builder.end("reasoning", whole))
             self._reasoning, self._reasoning_own, self._details, self._reasoning_field = [], {}, [], ""
 
@@ -137,12 +136,12 @@ class StreamedChoice:
     # ------------------------------------------------------------------ calls
 
     def _call(self, call: WireCallDelta, answer: WireEnvelope, events: list[StreamEvent]) -> None:
-        called = call.custom if call.function is None or call.type == "custom" else call.function
+        custom = call.custom is not None and (call.function is None or call.type == "custom")
+        called = call.custom if custom else call.function
         name = (called.name if called is not None else None) or ""
         key = self._key(call, name)
         if self.builder.open_call(key) is None:
             call_id = call.id or made_up_id(answer.id, len(self.builder.open_calls()), name)
-            custom = called is not None and called is call.custom
             events.append(self.builder.call(key, call_id, name, custom=custom))
             self.has_calls = True
         if call.extra_content or call.provider_specific_fields:
@@ -183,7 +182,7 @@ class StreamedChoice:
         own = self._extra.setdefault(key, {})
         for member in ("extra_content", "provider_specific_fields"):
             raw: Raw = getattr(call, member)
-            if said(raw) and bytes(raw) != b"{}":
+            if tells(raw):
                 own[member] = raw.copy()
 
     def _legacy(self, call: WireLegacyCall, answer: WireEnvelope, events: list[StreamEvent]) -> None:
@@ -283,9 +282,7 @@ def _continues(run: dict[str, Raw], value: dict[str, Raw]) -> bool:
 
 
 def _append(run: dict[str, Raw], value: dict[str, Raw], member: str) -> None:
-    for name, raw in value.items():
-        if name != member and said(raw):
-            run[name] = raw
+    run |= {name: raw for name, raw in value.items() if name != member and said(raw)}
     before, after = (bytes(one.get(member, b"")) for one in (run, value))
     if before[:1] == after[:1] == b'"':
         run[member] = Raw(before[:-1] + after[1:])  # two JSON strings are one without the quotes between them

@@ -27,6 +27,7 @@ from modelwire.providers._openai_chat.wire import (
     WireImage,
     WireThought,
     said,
+    tells,
 )
 from modelwire.types import (
     Audio,
@@ -101,7 +102,7 @@ def _result(choices: list[WireChoice], answer: WireAnswer, quirks: Quirks) -> Cr
     return CreateResult(
         parts=parts,
         finish_reason=finish_reason(first.finish_reason, parts),
-        raw_finish_reason=first.finish_reason,
+        raw_finish_reason=first.finish_reason or None,
         usage=usage(answer.usage, quirks),
         logprobs=logprobs(first.logprobs),
         id=answer.id,
@@ -155,10 +156,10 @@ def garbage(body: bytes, quirks: Quirks, error: Exception) -> ProtocolError:
 
 def _parts(message: WireMessage, answer: WireAnswer, quirks: Quirks) -> list[Part]:
     parts: list[Part] = []
-    text = message.reasoning if message.reasoning else message.reasoning_content
+    text = message.reasoning or message.reasoning_content
     if text or message.reasoning_details:
         field = "reasoning" if message.reasoning else "reasoning_content"
-        parts.append(reasoning(text or "", field, message.reasoning_details, {}, answer.model, quirks))
+        parts.append(reasoning(text or "", field, details(message.reasoning_details), answer.model, quirks))
     if isinstance(message.content, list):
         parts += chunks(message.content, answer.model, quirks)
     elif message.content:
@@ -174,9 +175,7 @@ def _parts(message: WireMessage, answer: WireAnswer, quirks: Quirks) -> list[Par
     return parts
 
 
-def reasoning(
-    text: str, field: str, details: list[Raw] | None, own: Mapping[str, Raw], model: str | None, quirks: Quirks
-) -> Reasoning:
+def reasoning(text: str, field: str, own: Mapping[str, Raw], model: str | None, quirks: Quirks) -> Reasoning:
     """Reasoning as this server shows it, with what it needs to recognise it again.
 
     `field` is the member where the text was, `own` what was there beside it.
@@ -184,11 +183,14 @@ def reasoning(
     data = dict(own)
     if quirks.reasoning_field != field and text:
         data["field"] = Raw(msgspec.json.encode(field))
-    if details:
-        data["reasoning_details"] = Raw(msgspec.json.encode(details))
     return Reasoning(
         text=text, provider=quirks.provider, model=model, provider_data={quirks.provider: data} if data else None
     )
+
+
+def details(reasoning_details: list[Raw] | None) -> dict[str, Raw]:
+    """OpenRouter's list of texts, signatures and encrypted pieces, for the way back."""
+    return {"reasoning_details": Raw(msgspec.json.encode(reasoning_details))} if reasoning_details else {}
 
 
 def chunks(content: list[Raw], model: str | None, quirks: Quirks) -> Iterable[Part]:
@@ -208,7 +210,7 @@ def _thinking(members: dict[str, Raw], model: str | None, quirks: Quirks) -> Rea
     """Mistral's reasoning: https://docs.mistral.ai/capabilities/reasoning."""
     text, pieces = thoughts(members.pop("thinking", NOTHING))
     own = (_own(members, quirks, "type") or {}).get(quirks.provider, {})
-    return reasoning(text, "content", None, own | ({"thinking": pieces.copy()} if pieces else {}), model, quirks)
+    return reasoning(text, "content", own | ({"thinking": pieces.copy()} if pieces else {}), model, quirks)
 
 
 def thoughts(thinking: Raw) -> tuple[str, Raw | None]:
@@ -389,7 +391,7 @@ def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:
 def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> ProviderData | None:
     """What users ask for and modelwire does not model: members of the envelope, and of the first choice."""
     found = {name: getattr(answer, name) for name in KEPT} | dict(choice)
-    own = {name: raw.copy() for name, raw in found.items() if said(raw) and bytes(raw) != b"{}"}
+    own = {name: raw.copy() for name, raw in found.items() if tells(raw)}
     return {quirks.provider: own} if own else None
 
 
@@ -399,6 +401,6 @@ def _alternative(place: int, choice: WireChoice, answer: WireAnswer, quirks: Qui
         index=place,
         parts=parts,
         finish_reason=finish_reason(choice.finish_reason, parts),
-        raw_finish_reason=choice.finish_reason,
+        raw_finish_reason=choice.finish_reason or None,
         logprobs=logprobs(choice.logprobs),
     )

@@ -37,7 +37,7 @@ from modelwire.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.types import AnyTool, ChatRequest, InputPart, Message, Part, ResponseFormat, ToolChoice
@@ -58,8 +58,8 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
     body: Json = {"model": request.model, "messages": _messages(request.messages, quirks), **quirks.body}
     if request.tools:
         body["tools"] = [_tool(tool, quirks) for tool in request.tools]
-    if request.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(request.tool_choice, request.tools or (), quirks)
+        if request.tool_choice is not None:
+            body["tool_choice"] = _tool_choice(request.tool_choice, request.tools, quirks)
     if request.response_format is not None:
         body["response_format"] = response_format(request.response_format, quirks)
     for name, value in options.items():
@@ -67,7 +67,7 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
         if wire is not None:
             body[wire] = value
     if not request.tools:
-        # "Sending it without tools is a 400."
+        # As `tool_choice`, "only allowed when 'tools' are specified".
         body.pop("parallel_tool_calls", None)
     if request.stream:
         body["stream"] = True
@@ -89,7 +89,11 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
 
 def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
     wire: list[Json] = []
+    shown: list[Json | msgspec.Raw] = []
     for message in messages:
+        if shown and not isinstance(message, ToolMessage):
+            wire.append(_shown(shown))
+            shown = []
         match message:
             case UserMessage():
                 wire.append(_user(message, quirks))
@@ -98,8 +102,8 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
             case SystemMessage():
                 wire.append(_system(message, quirks))
             case ToolMessage():
-                wire += _tool_results(message.content, quirks)
-    return wire
+                wire += [_tool_result(result, shown, quirks) for result in message.content]
+    return [*wire, _shown(shown)] if shown else wire
 
 
 def _named(wire: Json, message: UserMessage | SystemMessage | AssistantMessage, quirks: Quirks) -> Json:
@@ -135,7 +139,10 @@ def _text(part: Text, quirks: Quirks) -> Json:
 
 def _user(message: UserMessage, quirks: Quirks) -> Json:
     given = message.content
-    content = given if isinstance(given, str) else [_input(part, quirks) for part in given]
+    if isinstance(given, str):
+        return _named({"role": "user", "content": given}, message, quirks)
+    texts = [part for part in given if isinstance(part, (str, Text))]
+    content = _texts(texts, quirks) if len(texts) == len(given) else [_input(part, quirks) for part in given]
     return _named({"role": "user", "content": content}, message, quirks)
 
 
@@ -180,7 +187,7 @@ def _image(part: Image) -> Json:
 def data_url(data: str, media_type: str | None, default: str) -> msgspec.Raw:
     """A base64 data URL as JSON, spliced rather than escaped: the data may be megabytes."""
     kind = media_type or _media.sniff_base64(data) or default
-    if not data.isascii() or '"' in data or "\\" in data or not _MEDIA_TYPE.fullmatch(kind):
+    if not data.isascii() or not data.isprintable() or '"' in data or "\\" in data or not _MEDIA_TYPE.fullmatch(kind):
         raise BadRequestError(
             f"the data of a {kind} part is not base64; make it with from_bytes(), from_file() or from_base64()"
         )
@@ -239,7 +246,7 @@ class _Assistant:
         self._texts: list[Text] = []
         self._chunks: list[Json | msgspec.Raw] = []
         self._opaque = False
-        self._reasoning: list[Reasoning] = []
+        self._reasoning: Json = {}
         self._refusal: list[str] = []
         self._calls: list[Json] = []
         self._audio: str | None = None
@@ -250,16 +257,17 @@ class _Assistant:
         quirks = self._quirks
         match part:
             case Text():
-                self._texts.append(part)
-                self._chunks.append(_text(part, quirks))
+                self._say(part)
             case FunctionCall():
                 self._calls.append(_call(part, quirks))
             case Reasoning():
                 if part.provider == quirks.provider:
-                    self._reasoning.append(part)
-                    self._chunks.append(_thinking_chunk(part, quirks))
+                    self._think(part)
             case Refusal():
-                self._refusal.append(part.text)
+                if quirks.refusals:
+                    self._refusal.append(part.text)
+                else:
+                    self._say(Text(text=part.text))
             case Audio():
                 self._audio = part.id
             case ProviderPart():
@@ -270,6 +278,27 @@ class _Assistant:
                 # What the model drew or ran elsewhere has no place in an assistant message of this API.
                 pass
 
+    def _say(self, text: Text) -> None:
+        self._texts.append(text)
+        self._chunks.append(_text(text, self._quirks))
+
+    def _think(self, part: Reasoning) -> None:
+        """Reasoning goes back to where it was: a member, or a chunk of the content, as Mistral has it.
+
+        https://docs.mistral.ai/capabilities/reasoning
+        """
+        own = dict(own_data(part.provider_data, self._quirks))
+        field = msgspec.json.decode(own.pop("field")) if "field" in own else self._quirks.reasoning_field
+        if field == "content":
+            self._opaque = True
+            self._chunks.append({"type": "thinking", "thinking": [{"type": "text", "text": part.text}], **own})
+            return
+        members = self._reasoning
+        if part.text and field:
+            members[field] = members.get(field, "") + part.text
+        for name, value in own.items():
+            members[name] = _joined_lists(members[name], value) if name in members else value
+
     def wire(self) -> Json:
         wire: Json = {"role": "assistant"}
         content = self._content()
@@ -279,15 +308,17 @@ class _Assistant:
             wire["refusal"] = "".join(self._refusal)
         if self._audio:
             wire["audio"] = {"id": self._audio}
-        wire |= self._reasoning_members()
+        wire |= self._reasoning
         if self._calls:
             wire["tool_calls"] = self._calls
+            if not self._reasoning and self._quirks.reasoning_filler:
+                wire[self._quirks.reasoning_field] = self._quirks.reasoning_filler
         return _named(wire, self._message, self._quirks)
 
     def _content(self) -> str | list[Any] | None:
         if isinstance(self._message.content, str):
             return self._message.content
-        if self._opaque or (self._reasoning and self._quirks.reasoning_field == "content"):
+        if self._opaque:
             return self._chunks
         if not self._texts:
             return None if self._calls or self._refusal or self._audio else ""
@@ -295,26 +326,13 @@ class _Assistant:
             return [_text(part, self._quirks) for part in self._texts]
         return "".join(part.text for part in self._texts)
 
-    def _reasoning_members(self) -> Json:
-        members: Json = {}
-        for part in self._reasoning:
-            own = dict(own_data(part.provider_data, self._quirks))
-            field = msgspec.json.decode(own.pop("field")) if "field" in own else self._quirks.reasoning_field
-            if part.text and field not in ("", "content"):
-                members[field] = members.get(field, "") + part.text
-            members |= own
-        if not members and self._calls and self._quirks.reasoning_filler:
-            members[self._quirks.reasoning_field] = self._quirks.reasoning_filler
-        return members
 
-
-def _thinking_chunk(part: Reasoning, quirks: Quirks) -> Json:
-    """Mistral's form of reasoning: https://docs.mistral.ai/capabilities/reasoning."""
-    return {
-        "type": "thinking",
-        "thinking": [{"type": "text", "text": part.text}],
-        **own_data(part.provider_data, quirks),
-    }
+def _joined_lists(first: Any, second: Any) -> Any:
+    """One list of two, as JSON; the second where they are no lists."""
+    left, right = bytes(first).strip(), bytes(second).strip()
+    if left[:1] != b"[" or right[:1] != b"[" or b"[]" in (left, right):
+        return second
+    return msgspec.Raw(left[:-1] + b"," + right[1:])
 
 
 def _call(call: FunctionCall, quirks: Quirks) -> Json:
@@ -333,27 +351,28 @@ def call_id(given: str, quirks: Quirks) -> str:
     return hashlib.sha256(given.encode()).hexdigest()[:9]
 
 
-def _tool_results(results: Sequence[ToolResult], quirks: Quirks) -> Iterable[Json]:
-    """A `tool` message for each result; what only a user may show follows in a `user` message of its own."""
-    shown: list[Json | msgspec.Raw] = []
-    for result in results:
-        texts: list[str | Text] = []
-        parts = [result.content] if isinstance(result.content, str) else result.content
-        for part in parts:
-            if isinstance(part, (str, Text)):
-                texts.append(part)
-            else:
-                shown.append(_input(part, quirks))
-        content = result.content if isinstance(result.content, str) else _texts(texts, quirks)
-        if result.is_error:
-            content = (
-                f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
-            )
-        wire: Json = {"role": "tool", "tool_call_id": call_id(result.call_id, quirks), "content": content}
-        yield wire | own_data(result.provider_data, quirks)
-    if shown:
-        note: Json = {"type": "text", "text": "What the tools showed:"}
-        yield {"role": "user", "content": [note, *shown]}
+def _tool_result(result: ToolResult, shown: list[Json | msgspec.Raw], quirks: Quirks) -> Json:
+    """A `tool` message, which holds only text; what only a user may show is put into `shown`."""
+    texts: list[str | Text] = []
+    parts = [result.content] if isinstance(result.content, str) else result.content
+    for part in parts:
+        if isinstance(part, (str, Text)):
+            texts.append(part)
+        else:
+            shown.append(_input(part, quirks))
+    if not texts and parts:
+        texts.append("The result follows after those of all tools.")
+    content = result.content if isinstance(result.content, str) else _texts(texts, quirks) or ""
+    if result.is_error:
+        content = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
+    wire: Json = {"role": "tool", "tool_call_id": call_id(result.call_id, quirks), "content": content}
+    return wire | own_data(result.provider_data, quirks)
+
+
+def _shown(parts: list[Json | msgspec.Raw]) -> Json:
+    """The message for what tools showed: behind the last of their results, since nothing may stand between those."""
+    note: Json = {"type": "text", "text": "What the tools showed:"}
+    return {"role": "user", "content": [note, *parts]}
 
 
 # ---------------------------------------------------------------------- tools and formats
@@ -366,15 +385,21 @@ def _tool(tool: AnyTool, quirks: Quirks) -> Json | msgspec.Raw:
         case CustomTool():
             return _custom(tool, quirks)
         case ProviderTool():
-            return tool.data
+            return _provider_tool(tool, quirks)
+
+
+def _provider_tool(tool: ProviderTool, quirks: Quirks) -> msgspec.Raw:
+    if tool.provider not in (None, quirks.provider):
+        raise BadRequestError(f"a tool of {tool.provider} is none that {quirks.provider} understands; leave it out")
+    return tool.data
 
 
 def _function(tool: Tool, quirks: Quirks) -> Json:
     function: Json = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
-    if tool.parameters is not None:
-        function["parameters"] = tool.parameters
+    if tool.parameters is not None or quirks.parameters_required:
+        function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
     if tool.strict is not None and quirks.strict_tools:
         function["strict"] = tool.strict
         if tool.strict and tool.parameters is not None:
@@ -393,9 +418,9 @@ def _custom(tool: CustomTool, quirks: Quirks) -> Json:
 
 def _tool_choice(choice: ToolChoice | ProviderTool, tools: Sequence[AnyTool], quirks: Quirks) -> Any:
     if isinstance(choice, ProviderTool):
-        return choice.data
+        return _provider_tool(choice, quirks)
     word = quirks.required_word if choice.mode == "required" else choice.mode
-    if choice.tools is None:
+    if choice.tools is None or choice.mode == "none":
         return word
     customs = {tool.name for tool in tools if isinstance(tool, CustomTool)}
     named = [

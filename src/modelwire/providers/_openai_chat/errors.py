@@ -15,6 +15,7 @@ import msgspec
 
 from modelwire import _http, errors
 from modelwire.protocols import HttpFacts
+from modelwire.providers._openai_chat.wire import UNREADABLE
 
 if TYPE_CHECKING:
     from modelwire.protocols import HttpResponse
@@ -22,15 +23,27 @@ if TYPE_CHECKING:
 _CONTENT_FILTER = {"content_filter", "content_policy_violation", "responsibleaipolicyviolation", "moderation_blocked"}
 _CONTEXT = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
 _CONTEXT_TEXT = re.compile(
-    r"maximum context length|context length exceeded|context[- ]window|available context size|prompt is too long"
-    r"|reduce the length of the (messages|prompt)",
+    r"maximum (context|prompt) length|context length exceeded|context[- ]window|available context size"
+    r"|prompt is too long|reduce the length of the (messages|prompt)|exceeded model token limit",
     re.IGNORECASE,
 )
-_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "credit_balance_exhausted", "billing_not_active"}
+# xAI answers a wrong key with 400, and a prompt that its checks refuse with 403; both have a sentence for a code.
+_KEY_TEXT = re.compile(r"incorrect(%20| )api(%20| )key|api key not valid", re.IGNORECASE)
+_FILTER_TEXT = re.compile(r"violates usage guidelines|SAFETY_CHECK_TYPE")
+_QUOTA = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "credit_balance_exhausted",
+    "billing_not_active",
+    "exceeded_current_quota_error",
+}
 _KEY = {"invalid_api_key", "invalid_authentication", "authentication_error"}
 _UNSUPPORTED = {"unsupported_parameter", "unsupported_value"}
-_SECRET = re.compile(r"\b((?:sk|gsk|xai|pk|csk|fw|tgp|AIza)[-_])[\w*.-]{6,}")
+_SECRET = re.compile(r"\b((?:sk|gsk|xai|pk|csk|fw|tgp)[-_]|AIza)[\w*.-]{6,}")
 """Providers quote wrong keys in their errors, masked more or less."""
+
+_MESSAGE = 2000
+"""Characters of a provider's message that ours quotes."""
 
 _STATUS_OF_WORD = {
     "server_error": 500,
@@ -61,6 +74,8 @@ class _Said(NamedTuple):
     """Azure's `innererror.code`."""
     flagged: bool = False
     """OpenRouter's moderation found something."""
+    status: int | None = None
+    """An HTTP status, for errors inside a 200 answer."""
 
     @property
     def words(self) -> set[str]:
@@ -78,9 +93,8 @@ def error_from_body(body: bytes, provider: str) -> errors.ModelClientError | Non
     if not isinstance(value, dict) or not _tells_of_error(value):
         return None
     said = _said(body, 200)
-    status = int(said.code) if said.code and said.code.isdecimal() and 400 <= int(said.code) < 600 else 0
     words = (_STATUS_OF_WORD.get(word or "") for word in (said.code, said.kind))
-    return _made(status or next(filter(None, words), 500), said, body, HttpFacts(), provider)
+    return _made(said.status or next(filter(None, words), 500), said, body, HttpFacts(), provider)
 
 
 def _tells_of_error(value: dict[str, Any]) -> bool:
@@ -92,7 +106,7 @@ def _tells_of_error(value: dict[str, Any]) -> bool:
 def _json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -104,7 +118,7 @@ def _said(body: bytes, status: int) -> _Said:
         return _Said(_plain(body, status))
     error = value.get("error") or value
     if isinstance(error, str):
-        return _Said(error, code=_word(value.get("code")), kind=_word(value.get("type")))
+        return _Said(_detail(error), code=_word(value.get("code")), kind=_word(value.get("type")))
     if not isinstance(error, dict):
         return _Said(_http.excerpt(body))
     message = error.get("message") or error.get("detail") or value.get("message") or _http.excerpt(body)
@@ -117,7 +131,16 @@ def _said(body: bytes, status: int) -> _Said:
         _word(error.get("param")),
         _word(inner.get("code")) if isinstance(inner, dict) else None,
         bool(metadata and ("flagged_input" in metadata or "reasons" in metadata)),
+        _status(error.get("code"), error.get("status_code"), error.get("status")),
     )
+
+
+def _status(*values: Any) -> int | None:
+    """The first of these that is an HTTP status of an error."""
+    return next((known for value in values if (known := _STATUSES.get(_word(value) or ""))), None)
+
+
+_STATUSES = {str(status): status for status in range(400, 600)}
 
 
 def _upstream(metadata: Any) -> str:
@@ -128,13 +151,21 @@ def _upstream(metadata: Any) -> str:
 
 def _detail(message: Any) -> str:
     """FastAPI's list of `{loc, msg}` as a sentence; anything else as text."""
+    if isinstance(message, dict) and "detail" in message:  # Mistral
+        message = message["detail"]
     if isinstance(message, str):
-        return message
+        return message if len(message) <= _MESSAGE else f"{message[:_MESSAGE]} ..."
     if isinstance(message, list):
         items = [item for item in message if isinstance(item, dict) and "msg" in item]
         if items:
-            return "; ".join(f"{'.'.join(map(str, item.get('loc', ())))}: {item['msg']}" for item in items)
+            return "; ".join(f"{_place(item.get('loc'))}{item['msg']}" for item in items)
     return msgspec.json.encode(message).decode()[: _http.EXCERPT]
+
+
+def _place(steps: Any) -> str:
+    if steps is None:
+        return ""
+    return f"{'.'.join(map(str, steps)) if isinstance(steps, list) else steps}: "
 
 
 def _word(value: Any) -> str | None:
@@ -186,13 +217,13 @@ def _remedy(kind: type[errors.ModelClientError]) -> str:
 def _kind(status: int, said: _Said) -> tuple[type[errors.ModelClientError], bool | None]:
     """The class of the error, and whether a retry may help where that differs from the class's default."""
     words = said.words
-    if words & _CONTENT_FILTER or said.flagged:
+    if words & _CONTENT_FILTER or said.flagged or (status == 403 and _FILTER_TEXT.search(said.message)):
         return errors.ContentFilterError, None
     if status < 500 and (words & _CONTEXT or _CONTEXT_TEXT.search(said.message)):
         return errors.ContextLengthError, None
     if words & _QUOTA or status == 402:
         return errors.QuotaExceededError, None
-    if words & _KEY or status == 401:
+    if words & _KEY or status == 401 or (status == 400 and _KEY_TEXT.search(said.message)):
         return errors.AuthenticationError, None
     if status < 500 and words & _UNSUPPORTED and not (said.param or "").startswith("messages"):
         return errors.UnsupportedOptionError, None

@@ -6,7 +6,7 @@ A server is a `Quirks` value; the codec asks it and never asks for a name. Prese
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003  # msgspec reads the annotations
 from typing import Literal
 
 import msgspec
@@ -41,15 +41,19 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Whether messages other than tool results may carry `name`."""
     json_schema: bool = True
     """Whether `response_format` knows `json_schema`; where not, any JSON object is asked for and checked on arrival."""
+    refusals: bool = True
+    """Whether an assistant message may carry `refusal`; where not, the words are text."""
+    parameters_required: bool = False
+    """Whether a function without parameters needs an empty schema."""
     text_lists: bool = False
-    """Whether system, assistant and tool messages may hold lists of text parts; where not, texts are joined."""
+    """Whether messages may hold lists of nothing but text; where not, texts are joined."""
     documents: bool = True
     """Whether user messages may hold `file` parts."""
     video: bool = False
     """Whether user messages may hold `video_url` parts."""
     short_call_ids: bool = False
     """Whether ids of calls must be nine letters and digits."""
-    body: Mapping[str, object] = {}  # noqa: RUF012  # frozen, and never written
+    body: Mapping[str, object] = {}  # frozen, and never written
     """Members that every request carries."""
 
 

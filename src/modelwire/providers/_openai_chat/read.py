@@ -6,12 +6,15 @@ Messages may also be in modelwire's own JSON form, or mix both: `{"role": ..., "
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
+from modelwire.providers._openai_chat.decode import reasoning, thoughts
+from modelwire.providers._openai_chat.wire import NOTHING, UNREADABLE
+from modelwire.providers._openai_chat.wire import said as _given
 from modelwire.types import (
     AnyTool,
     AssistantMessage,
@@ -46,12 +49,68 @@ if TYPE_CHECKING:
 
     Members = dict[str, msgspec.Raw]
 
+T = TypeVar("T")
 Raw = msgspec.Raw
-NOTHING = Raw()
 _members = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 _own_part: msgspec.json.Decoder[Part] = msgspec.json.Decoder(Part)
 _own_tool_result = msgspec.json.Decoder(ToolResult)
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _NamedTool(msgspec.Struct):
+    type: str
+    function: _Named | None = None
+    custom: _Named | None = None
+
+    @property
+    def name(self) -> str | None:
+        named = self.custom if self.type == "custom" else self.function if self.type == "function" else None
+        return named.name if named is not None else None
+
+
+class _Allowed(msgspec.Struct):
+    mode: Literal["auto", "required"]
+    tools: list[_NamedTool]
+
+
+class _Choice(_NamedTool):
+    allowed_tools: _Allowed | None = None
+
+
+class _Grammar(msgspec.Struct):
+    definition: str
+    syntax: Literal["lark", "regex"]
+
+
+class _Format(msgspec.Struct):
+    grammar: _Grammar | None = None
+
+
+class _Custom(msgspec.Struct):
+    name: str
+    description: str | None = None
+    format: _Format | None = None
+
+
+class _Schema(msgspec.Struct, forbid_unknown_fields=True):
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _ResponseFormat(msgspec.Struct, forbid_unknown_fields=True):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _Schema | None = None
+
+
+_choice = msgspec.json.Decoder(str | _Choice)
+_custom = msgspec.json.Decoder(_Custom)
+_response_format = msgspec.json.Decoder(_ResponseFormat)
 
 _HANDLED = {"model", "messages", "tools", "tool_choice", "response_format", "stream", "stream_options"}
 
@@ -61,38 +120,46 @@ def decode_request(body: bytes, quirks: Quirks) -> ChatRequest:
 
     Raises `BadRequestError`, with the place, when it is none.
     """
-    members = _object(body, "the body")
-    options = _options(members, quirks)
+    try:
+        return _request(_object(body, "the body"), quirks)
+    except UNREADABLE as error:
+        raise BadRequestError(f"not a Chat Completions request: {error}") from None
+
+
+def _request(members: Members, quirks: Quirks) -> ChatRequest:
+    options, extra = _options(members, quirks)
     tools = _list(members.get("tools", NOTHING), "tools")
     choice = members.get("tool_choice", NOTHING)
     wanted = members.get("response_format", NOTHING)
+    form = _form(wanted) if _given(wanted) else None
+    if _given(wanted) and form is None:  # a form of the server's own
+        extra["response_format"] = msgspec.json.decode(wanted)
     return ChatRequest(
         model=_string(members.get("model", NOTHING), "model"),
         messages=read_messages(_list(members.get("messages", NOTHING), "messages"), quirks),
         tools=[_tool(raw, f"tools[{index}]", quirks) for index, raw in enumerate(tools)] or None,
         tool_choice=_tool_choice(choice) if _given(choice) else None,
-        response_format=_response_format(wanted) if _given(wanted) else None,
-        options=options or None,
+        response_format=form,
+        options=options | ({"extra_body": extra} if extra else {}) or None,
         stream=bytes(members.get("stream", NOTHING)) == b"true",
     )
 
 
-def _options(members: Members, quirks: Quirks) -> dict[str, Any]:
+def _options(members: Members, quirks: Quirks) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options that have a portable name, and other members."""
     names = {wire: name for name, wire in WIRE["openai-chat"].items()} | {"max_tokens": "max_tokens"}
     names |= {wire: name for name, wire in quirks.wire.items()}
     options: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for wire, raw in members.items():
-        if wire in _HANDLED:
-            continue
-        value = msgspec.json.decode(raw)
-        if value is not None:
-            (options if wire in names else extra)[names.get(wire, wire)] = value
+        if wire not in _HANDLED and _given(raw):
+            (options if wire in names else extra)[names.get(wire, wire)] = msgspec.json.decode(raw)
     stream_options = members.get("stream_options", NOTHING)
     if _given(stream_options):
-        rest = {key: value for key, value in msgspec.json.decode(stream_options).items() if key != "include_usage"}
+        rest = msgspec.json.decode(stream_options, type=dict[str, Any])
+        rest.pop("include_usage", None)
         options |= {"stream_options": rest} if rest else {}
-    return options | ({"extra_body": extra} if extra else {})
+    return options, extra
 
 
 # ---------------------------------------------------------------------- messages
@@ -123,7 +190,7 @@ def _message(raw: Raw, place: str, quirks: Quirks) -> Message:
         raise BadRequestError(f"{place}: role {role!r} is not known; it is one of {known}")
     try:
         return read(members, place, quirks)
-    except msgspec.ValidationError as error:
+    except UNREADABLE as error:
         raise BadRequestError(f"{place}: {error}") from None
 
 
@@ -179,8 +246,11 @@ def _reasoning(members: Members, quirks: Quirks) -> list[Part]:
     own: Members = {}
     text = ""
     for field in ("reasoning", "reasoning_content"):
-        found = _text(members.pop(field, NOTHING))
-        if found and not text:
+        raw = members.pop(field, NOTHING)
+        found = _text(raw)
+        if found and text:  # some clients send it under both names
+            own[field] = raw.copy()
+        elif found:
             text = found
             if field != quirks.reasoning_field:
                 own["field"] = Raw(msgspec.json.encode(field))
@@ -333,10 +403,10 @@ def _video_part(members: Members, place: str, quirks: Quirks) -> Part:
     )
 
 
-def _thinking_part(members: Members, place: str, quirks: Quirks) -> Part:
-    texts: list[Any] = msgspec.json.decode(members.pop("thinking", Raw(b"[]")))
-    text = texts if isinstance(texts, str) else "".join(piece.get("text", "") for piece in texts)
-    return Reasoning(text=text, provider=quirks.provider, provider_data=_own(members, quirks))
+def _thinking_part(members: Members, _: str, quirks: Quirks) -> Part:
+    text, pieces = thoughts(members.pop("thinking", NOTHING))
+    own = (_own(members, quirks) or {}).get(quirks.provider, {})
+    return reasoning(text, "content", own | ({"thinking": pieces.copy()} if pieces else {}), None, quirks)
 
 
 _PARTS: dict[str, Callable[[Members, str, Quirks], Part]] = {
@@ -376,61 +446,81 @@ def _tool(raw: Raw, place: str, quirks: Quirks) -> AnyTool:
         function = _object(members.pop("function"), f"{place}.function")
         return Tool(
             name=_string(function.get("name", NOTHING), f"{place}.function.name"),
-            description=_optional(function.get("description", NOTHING), str),
-            parameters=_optional(function.get("parameters", NOTHING), dict[str, Any]),
-            strict=_optional(function.get("strict", NOTHING), bool),
+            description=_optional(function, "description", str, place),
+            parameters=_optional(function, "parameters", dict[str, Any], place),
+            strict=_optional(function, "strict", bool, place),
             provider_data=_own(members, quirks),
         )
     if kind == "custom" and _given(members.get("custom", NOTHING)):
-        custom = msgspec.json.decode(members.pop("custom"))
-        grammar = (custom.get("format") or {}).get("grammar") or {}
+        custom = _read(_custom, members.pop("custom"), f"{place}.custom")
+        grammar = custom.format.grammar if custom.format is not None else None
         return CustomTool(
-            name=custom["name"],
-            description=custom.get("description"),
-            grammar=grammar.get("definition"),
-            syntax=grammar.get("syntax"),
+            name=custom.name,
+            description=custom.description,
+            grammar=grammar.definition if grammar is not None else None,
+            syntax=grammar.syntax if grammar is not None else None,
             provider_data=_own(members, quirks),
         )
     return ProviderTool(data=raw.copy(), provider=quirks.provider)
 
 
 def _tool_choice(raw: Raw) -> ToolChoice | ProviderTool:
-    value = msgspec.json.decode(raw)
-    if value in ("auto", "none", "required", "any"):
-        return ToolChoice(mode="required" if value == "any" else value)
-    kind = value.get("type") if isinstance(value, dict) else None
-    if kind in ("function", "custom") and isinstance(value.get(kind), dict):
-        return ToolChoice(mode="required", tools=[value[kind]["name"]])
-    if kind == "allowed_tools":
-        allowed = value["allowed_tools"]
-        names = [tool[tool["type"]]["name"] for tool in allowed["tools"]]
-        return ToolChoice(mode=allowed["mode"], tools=names)
-    return ProviderTool(data=raw.copy())
+    try:
+        found = _choice.decode(raw)
+    except msgspec.ValidationError:
+        found = ""
+    if isinstance(found, str):
+        mode = _MODES.get(found)
+        return ToolChoice(mode=mode) if mode is not None else ProviderTool(data=raw.copy())
+    if found.name is not None:
+        return ToolChoice(mode="required", tools=[found.name])
+    allowed = found.allowed_tools if found.type == "allowed_tools" else None
+    names = [tool.name for tool in allowed.tools if tool.name is not None] if allowed is not None else []
+    if allowed is None or len(names) < len(allowed.tools):
+        return ProviderTool(data=raw.copy())
+    return ToolChoice(mode=allowed.mode, tools=names)
 
 
-def _response_format(raw: Raw) -> ResponseFormat:
-    value = msgspec.json.decode(raw)
-    described = value.get("json_schema") or {}
+_MODES: dict[str, Literal["auto", "none", "required"]] = {
+    "auto": "auto",
+    "none": "none",
+    "required": "required",
+    "any": "required",
+}
+
+
+def _form(raw: Raw) -> ResponseFormat | None:
+    """The form of the answer; `None` for one that is not OpenAI's."""
+    try:
+        found = _response_format.decode(raw)
+    except msgspec.ValidationError:
+        return None
+    described = found.json_schema
+    if described is None:
+        return ResponseFormat(type=found.type)
     return ResponseFormat(
-        type=value["type"],
-        name=described.get("name"),
-        description=described.get("description"),
-        schema=described.get("schema"),
-        strict=described.get("strict", False if described else None),
+        type=found.type,
+        name=described.name,
+        description=described.description,
+        schema=described.schema,
+        strict=described.strict or False,  # what leaving it out means on the wire
     )
 
 
 # ---------------------------------------------------------------------- JSON
 
 
-def _given(raw: Raw) -> bool:
-    return bool(raw) and bytes(raw) != b"null"
+def _read(decoder: msgspec.json.Decoder[T], raw: Raw, place: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        raise BadRequestError(f"{place}: {error}") from None
 
 
 def _object(raw: Raw | bytes, place: str) -> Members:
     try:
         return _members.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadRequestError(f"{place}: not a JSON object ({error})") from None
 
 
@@ -456,5 +546,6 @@ def _text(raw: Raw) -> str:
     return msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else ""
 
 
-def _optional(raw: Raw, kind: Any) -> Any:
-    return msgspec.json.decode(raw, type=kind) if _given(raw) else None
+def _optional(members: Members, name: str, kind: Any, place: str) -> Any:
+    raw = members.get(name, NOTHING)
+    return _read(msgspec.json.Decoder(kind), raw, f"{place}.function.{name}") if _given(raw) else None

@@ -78,12 +78,11 @@ class ChatStreamDecoder:
             raise self.error
         if self._done:
             return []
-        framer = self._framer
-        outside = [*framer.stray, framer.rest()]
-        self._raise_stray([*outside, framer.unfinished()])
+        outside = self._framer.outside()
+        self._raise_stray([*outside, self._framer.unfinished()])
         if self._choices and all(choice.finished for choice in self._choices.values()):
             return self._finish()
-        if not self._started and any(outside):
+        if not self._started and outside:
             raise decode.garbage(b"\n".join(outside), self._quirks, ValueError("no server-sent events"))
         what = "before its finish_reason" if self._started else "before its first event"
         raise StreamInterruptedError(f"{self._quirks.provider}: the stream ended {what}", status_code=200)
@@ -101,15 +100,16 @@ class ChatStreamDecoder:
             chunk = _chunk.decode(frame)
         except UNREADABLE as error:
             chunk = self._untidy(frame, error)
-        if chunk.error or not chunk.choices:
+        groq = chunk.x_groq
+        if chunk.error or not chunk.choices or groq is not None:
             self._raise_told(chunk, frame)
-        if not self._started:
-            self._start(chunk, frame, events)
         if chunk.usage is not None:
             self._count(chunk.usage)
-        elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
-            self._count(chunk.x_groq.usage)
+        elif groq is not None and groq.usage is not None:
+            self._count(groq.usage)
         try:
+            if not self._started:
+                self._start(chunk, frame, events)
             for choice in chunk.choices or ():
                 self._on_choice(choice, events)
             if not chunk.choices or chunk.choices[0].finish_reason:
@@ -192,10 +192,7 @@ class ChatStreamDecoder:
         events: list[StreamEvent] = []
         for index in sorted(self._choices):
             choice = self._choices[index]
-            try:
-                events += choice.close(self._answer)
-            except UNREADABLE as error:
-                raise self._garbage(b"", error) from None
+            events += self._ends_of(choice)
             if index:
                 events.append(ChoiceEnd(finish_reason=choice.reason, raw_finish_reason=choice.raw_reason, choice=index))
         first = self._choices[min(self._choices)]
@@ -209,3 +206,12 @@ class ChatStreamDecoder:
             provider_data=decode.kept(self._answer, first.kept() | self._ends, self._quirks),
         )
         return [*events, finish]
+
+    def _ends_of(self, choice: StreamedChoice) -> list[StreamEvent]:
+        try:
+            return choice.close(self._answer)
+        except UNREADABLE as error:
+            raise ProtocolError(
+                f"{self._quirks.provider}: the reasoning_details of the stream cannot be read ({error})",
+                status_code=200,
+            ) from None

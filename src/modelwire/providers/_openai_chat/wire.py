@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from modelwire.types import TokenLogprob
+from modelwire.types import TokenLogprob  # noqa: TC001  # msgspec reads the annotations
 
 Raw = msgspec.Raw
 NOTHING = Raw()
@@ -21,6 +21,11 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def said(raw: Raw) -> bool:
     """Whether a member was there, and not null."""
     return bool(raw) and bytes(raw) != b"null"
+
+
+def tells(raw: Raw) -> bool:
+    """Whether a member has something to tell: Azure's chunks without content have 0 and empty strings in it."""
+    return bool(raw) and bytes(raw) not in (b"null", b"0", b'""', b"{}", b"[]")
 
 
 # ---------------------------------------------------------------------- usage
@@ -183,7 +188,7 @@ class WireEnvelope(msgspec.Struct):
         self.model = later.model or self.model
         for name in KEPT:
             raw = getattr(later, name)
-            if said(raw):
+            if tells(raw):
                 setattr(self, name, raw.copy())
 
 
