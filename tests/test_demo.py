@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import io
 import itertools
 import json
 import os
@@ -189,6 +190,15 @@ def test_a_slow_start_is_named_with_the_log(local_model: None, tmp_path: Path):
     assert log.exists()
     assert server._process
     assert server._process.returncode is not None
+
+
+def test_an_error_of_ones_own_names_the_log(local_model: None, tmp_path: Path):
+    log = tmp_path / "server.log"
+    with pytest.raises(KeyError) as caught, LocalModelServer(log):
+        raise KeyError("ours")
+
+    assert caught.value.__notes__ == [f"The model server's log is {log}."]
+    assert "serving smollm2-135m-instruct at http://127.0.0.1:" in log.read_text()
 
 
 def test_a_taken_port_is_named(local_model: None, demo: DemoProcess):
@@ -412,18 +422,20 @@ def test_calls_that_wait_for_each_other_fail_the_demo_where_the_server_takes_bot
     assert [one.result.text for one in run(in_turns=False)] == ["It is so."] * 2
 
 
-def test_live_text_is_shown_at_once_and_in_short_lines(capsys: pytest.CaptureFixture[str]):
+def test_live_text_is_shown_at_once_and_in_short_lines(monkeypatch: pytest.MonkeyPatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="utf-8", write_through=False))
     words = [f"word{number}" for number in range(40)]
     with LiveText("Numbers:") as live:
         live.write(f" {words[0]}")
-        assert capsys.readouterr().out == "    Numbers: word0"
+        assert shown.getvalue() == b"    Numbers: word0"
         live.write("".join(f" {word}" for word in words[1:]))
         live.write("\n  - a point")
-    shown = capsys.readouterr().out
+    text = shown.getvalue().decode()
 
-    assert shown.split() == [*words[1:], "-", "a", "point"]
-    assert shown.endswith("\n      - a point\n")
-    assert max(map(len, shown.splitlines())) <= 88
+    assert text.split() == ["Numbers:", *words, "-", "a", "point"]
+    assert text.endswith("\n      - a point\n")
+    assert max(map(len, text.splitlines())) <= 88
 
 
 # ---------------------------------------------------------------------- the environment of `make demo`
@@ -442,6 +454,7 @@ def test_what_pip_cannot_install_is_named(
     assert environment.main([str(folder), part]) == 1
     shown = capfd.readouterr()
     assert "No matching distribution found for -m pip install" in shown.out
+    assert f", in {folder / 'tmp'}\n" in shown.out  # where what pip leaves behind is removed
     assert "The demo cannot be set up: pip says why above. Either it cannot reach its package registry" in shown.err
     assert ("MODEL=openai:gpt-4.1" in shown.err) == folder.exists() == (part == "model")
     assert not (folder / "tmp").exists()
@@ -451,7 +464,9 @@ def fake_venv(folder: Path, **_: Any) -> None:
     """An environment whose pip knows no packages."""
     (folder / "bin").mkdir(parents=True)
     (folder / "pyvenv.cfg").touch()
-    (folder / "bin" / "python").write_text('#!/bin/sh\necho "ERROR: No matching distribution found for $*"; exit 1\n')
+    (folder / "bin" / "python").write_text(
+        '#!/bin/sh\necho "ERROR: No matching distribution found for $*, in $TMPDIR"; exit 1\n'
+    )
     (folder / "bin" / "python").chmod(0o755)
 
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.providers.compatible import (
         OpenAICompatibleChatCompletionClient as OpenAICompatibleChatCompletionClient,
     )
+    from modelwire.providers.ollama import OllamaChatCompletionClient as OllamaChatCompletionClient
     from modelwire.providers.openai import OpenAIChatCompletionClient as OpenAIChatCompletionClient
     from modelwire.tokens import TokenCount as TokenCount
     from modelwire.types import AnyTool as AnyTool
@@ -136,6 +137,7 @@ _MODULES = {
     "modelwire.protocols": ("Timeouts",),
     "modelwire.providers.azure": ("AzureOpenAIChatCompletionClient",),
     "modelwire.providers.compatible": ("OpenAICompatibleChatCompletionClient",),
+    "modelwire.providers.ollama": ("OllamaChatCompletionClient",),
     "modelwire.providers.openai": ("OpenAIChatCompletionClient",),
     "modelwire.tokens": ("TokenCount",),
     "modelwire.types": (
@@ -198,7 +200,7 @@ _RENAMED = {
     "RequestUsage": ("modelwire.types", "Usage"),
 }
 _WHERE = {name: (module, name) for module, names in _MODULES.items() for name in names} | _RENAMED
-_SUBMODULES = {"azure": "modelwire.providers.azure", "openai": "modelwire.providers.openai"}
+_SUBMODULES = {name: f"modelwire.providers.{name}" for name in ("azure", "ollama", "openai")}
 """Short public paths: `modelwire.openai` is `modelwire.providers.openai`."""
 
 __version__ = "0.1.0"

@@ -33,7 +33,7 @@ def test_a_streamed_answer_is_the_whole_one(name: str) -> None:
 def test_text() -> None:
     result = CODEC.decode(whole("text"))
 
-    assert result.content == "The sky is blue because of Rayleigh scattering – 1/λ⁴."
+    assert result.content == "The sky is blue because of Rayleigh scattering: 1/λ⁴."
     assert (result.finish_reason, result.raw_finish_reason) == ("stop", "end_turn")
     assert (result.id, result.model, result.provider) == ("msg_text", NEWEST, "anthropic")
     assert result.usage == Usage(prompt_tokens=12, completion_tokens=7, cached_tokens=0, cache_write_tokens=0)
@@ -67,10 +67,10 @@ def test_shown_and_redacted_thinking() -> None:
     result = CODEC.decode(whole("shown_thinking"))
 
     assert result.answer_parts[:2] == [
-        Reasoning(text="12 × 12 is 144.\n", signature=SIGNATURE, provider="anthropic", model=NEWEST),
+        Reasoning(text="12 * 12 is 144.\n", signature=SIGNATURE, provider="anthropic", model=NEWEST),
         Reasoning(signature="EmwKAhgBEgy3va3p/+==", redacted=True, provider="anthropic", model=NEWEST),
     ]
-    assert (result.text, result.thought) == ("144", "12 × 12 is 144.\n")
+    assert (result.text, result.thought) == ("144", "12 * 12 is 144.\n")
 
 
 def test_cached_tokens_are_inside_the_prompt() -> None:

@@ -219,7 +219,7 @@ async def test_what_was_passed_beats_the_environment_and_there_the_token_beats_t
         {"azure_ad_token_provider": give_token},
         {"api_key": None, "azure_ad_token": "token", "azure_ad_token_provider": give_token},
     ],
-    ids=lambda options: "+".join(options),
+    ids="+".join,
 )
 def test_two_credentials_are_an_error(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="three ways to sign in: pass one of them"):

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 CLIENTS = {
     "openai": ("modelwire.providers.openai", "OpenAIChatCompletionClient"),
     "azure": ("modelwire.providers.azure", "AzureOpenAIChatCompletionClient"),
+    "ollama": ("modelwire.providers.ollama", "OllamaChatCompletionClient"),
 }
 """Providers with a client of their own; all others are presets of `compatible.py`."""
 
 CODECS = {
     "openai-chat": ("modelwire.providers._openai_chat", "ChatCodec"),
+    "ollama": ("modelwire.providers._ollama", "OllamaCodec"),
 }
 """Wire formats."""
 

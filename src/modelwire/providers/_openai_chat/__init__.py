@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelwire import _http
+from modelwire.errors import UnsupportedOptionError
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
 from modelwire.providers._openai_chat import decode, encode, errors, read
 from modelwire.providers._openai_chat.quirks import OPENAI, Quirks
 from modelwire.providers._openai_chat.stream import ChatStreamDecoder
+from modelwire.types import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +51,7 @@ class ChatCodec:
 
     def encode(self, request: ChatRequest, info: ModelInfo) -> HttpRequest:
         """The HTTP request."""
-        del info  # the model's facts decide what is refused, not how it is written
+        _check_tools(request, info)
         headers = self._stream_headers if request.stream else self._headers
         return HttpRequest(self._url, headers, encode.encode(request, self._quirks))
 
@@ -63,7 +65,7 @@ class ChatCodec:
 
     def is_stream(self, content_type: bytes) -> bool:
         """Whether this is a stream: servers without streaming answer with plain JSON."""
-        return not content_type.startswith((b"application/json", b"text/html"))
+        return not content_type.lower().startswith((b"application/json", b"text/html"))
 
     def facts(self, headers: Mapping[bytes, bytes]) -> HttpFacts:
         """Request id, limits and retry advice."""
@@ -92,7 +94,7 @@ _NEVER_WITH_REASONING_MODELS = ("frequency_penalty", "presence_penalty", "logit_
 
 
 def _refused_while_reasoning(request: ChatRequest, info: ModelInfo) -> dict[str, str]:
-    """Reasoning models take sampling options only while they do not reason, and the newer ones no tools while they do.
+    """Reasoning models take sampling options only while they do not reason.
 
     https://platform.openai.com/docs/guides/latest-model, "parameter compatibility"
     """
@@ -114,3 +116,22 @@ def _refused_while_reasoning(request: ChatRequest, info: ModelInfo) -> dict[str,
     if efforts and options.get("reasoning_effort") not in (None, *efforts):
         reasons["reasoning_effort"] = f"{model} knows the levels {', '.join(efforts)}"
     return reasons
+
+
+def _check_tools(request: ChatRequest, info: ModelInfo) -> None:
+    """Refuse functions where the model cannot have them.
+
+    "Function tools with reasoning_effort are not supported for <model> in /v1/chat/completions. To use function tools,
+    use /v1/responses or set reasoning_effort to 'none'." It counts as well when the effort is the model's default.
+    """
+    if not request.tools or info.get("chat_tools_while_reasoning", True):
+        return
+    effort = (request.options or {}).get("reasoning_effort") or info.get("default_reasoning_effort")
+    if effort in (None, "none") or not any(isinstance(tool, Tool) for tool in request.tools):
+        return
+    can_stop = "none" in info.get("reasoning_efforts", ())
+    remedy = ", or pass reasoning_effort='none'" if can_stop else ""
+    raise UnsupportedOptionError(
+        f"{request.model} calls no functions in Chat Completions while it reasons; use the Responses API{remedy}",
+        option="tools",
+    )

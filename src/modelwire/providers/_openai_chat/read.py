@@ -121,6 +121,7 @@ def decode_request(body: bytes, quirks: Quirks) -> ChatRequest:
     Raises `BadRequestError`, with the place, when it is none.
     """
     try:
+        body.decode()  # parts that are kept raw are not looked into
         return _request(_object(body, "the body"), quirks)
     except UNREADABLE as error:
         raise BadRequestError(f"not a Chat Completions request: {error}") from None
