@@ -44,9 +44,8 @@ def duration(value: str | None) -> float | None:
     """Seconds of a Go-style duration such as `6m0s` or `12ms`, or of a plain number; `None` for anything else."""
     if value is None:
         return None
-    seconds = number(value)
-    if seconds is not None:
-        return seconds
+    if not value[-1:].isalpha():  # no unit
+        return number(value)
     pieces = _DURATION.findall(value)
     if not pieces or "".join(amount + unit for amount, unit in pieces) != value:
         return None
@@ -71,6 +70,8 @@ def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
     if milliseconds is not None:
         return milliseconds / 1000
     value = text(headers, b"retry-after")
+    if value is None:
+        return None
     seconds = number(value)
     if seconds is not None:
         return seconds
@@ -97,15 +98,17 @@ def window(limit: str | None, remaining: str | None, reset: float | None) -> Rat
 
 def x_ratelimit(headers: Mapping[bytes, bytes]) -> RateLimit | None:
     """The widespread `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` headers."""
-    windows: dict[str, RateLimitWindow] = {}
-    for name in ("requests", "tokens"):
-        limit, remaining, reset = (
-            text(headers, f"x-ratelimit-{what}-{name}".encode()) for what in ("limit", "remaining", "reset")
-        )
-        found = window(limit, remaining, duration(reset))
-        if found:
-            windows[name] = found
-    return RateLimit(**windows) if windows else None
+    requests, tokens = (
+        window(text(headers, limit), text(headers, remaining), duration(text(headers, reset)))
+        for limit, remaining, reset in _X_RATELIMIT
+    )
+    return RateLimit(requests=requests, tokens=tokens) if requests or tokens else None
+
+
+_X_RATELIMIT = [
+    [f"x-ratelimit-{what}-{name}".encode() for what in ("limit", "remaining", "reset")]
+    for name in ("requests", "tokens")
+]
 
 
 def common_facts(headers: Mapping[bytes, bytes], *request_id: bytes) -> HttpFacts:

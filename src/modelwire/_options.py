@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelwire._option_table import ALIASES, FAMILIES, INSTEAD, NOOP, RANGES, WIRE
@@ -106,6 +105,8 @@ def check_names(names: Collection[str], family: str) -> None:
     """
     for name in names:
         if name not in FAMILIES["AnyOptions"] and name not in ALIASES and name not in _AUTOGEN:
+            import difflib  # noqa: PLC0415  # for this message only
+
             near = difflib.get_close_matches(name, [*FAMILIES[family], *ALIASES], n=1)
             hint = f"; did you mean {near[0]}?" if near else "; what modelwire does not know goes into extra_body"
             raise BadRequestError(f"{name} is not an option{hint}")

@@ -108,7 +108,7 @@ def test_steps_of_the_providers_tools_are_kept_whole_and_citations_are_read() ->
     )
     assert citation.provider_data
     assert bytes(citation.provider_data["anthropic"]["citation"]) in whole("web_search")
-    assert json.loads(data_of(result, "server_tool_use")) == {"web_search_requests": 1}
+    assert json.loads(data_of(result, "server_tool_use")) == {"web_search_requests": 1, "web_fetch_requests": 0}
 
 
 def test_citations_of_documents_name_their_source() -> None:

@@ -283,10 +283,6 @@ def test_thoughts_with_sources_are_kept_whole() -> None:
             b'[{"type":"reasoning.summary","summary":"ab","id":"1"}]',
         ),
         (
-            [b'{"type":"reasoning.text","text":"\\ud83c"}', b'{"type":"reasoning.text","text":"\\udf88"}'],
-            b'[{"type":"reasoning.text","text":"\\ud83c\\udf88"}]',
-        ),
-        (
             [b'{"type":"reasoning.encrypted","data":"x","index":0}', b'{"type":"reasoning.encrypted","data":"y","index":0}'],
             b'[{"type":"reasoning.encrypted","data":"x","index":0},{"type":"reasoning.encrypted","data":"y","index":0}]',
         ),
@@ -299,9 +295,6 @@ def test_thoughts_with_sources_are_kept_whole() -> None:
 )  # fmt: skip
 def test_fragments_of_reasoning_details_become_what_a_whole_answer_has(fragments: list[bytes], merged: bytes) -> None:
     chunks = [chunk({"reasoning_details": [msgspec.Raw(fragment)]}) for fragment in fragments]
-    if b"\\ud83c" in fragments[0]:  # half a character is no JSON string by itself
-        assert isinstance(read(chunks[0], "openrouter").error, ProtocolError)
-        return
     found = result(*chunks, STOP, DONE, provider="openrouter")
 
     assert bytes(found.parts[0].provider_data["openrouter"]["reasoning_details"]) == merged

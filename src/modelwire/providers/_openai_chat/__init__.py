@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from modelwire import _http
 from modelwire.errors import UnsupportedOptionError
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
-from modelwire.providers._openai_chat import decode, encode, errors, read
+from modelwire.providers._openai_chat import decode, encode, errors
 from modelwire.providers._openai_chat.quirks import OPENAI, Quirks
 from modelwire.providers._openai_chat.stream import ChatStreamDecoder
 from modelwire.types import Tool
@@ -77,19 +77,12 @@ class ChatCodec:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """A request as another client would send it."""
+        from modelwire.providers._openai_chat import read  # noqa: PLC0415  # clients never need it
+
         return read.decode_request(body, self._quirks)
 
 
-_SAMPLING = (
-    "temperature",
-    "top_p",
-    "logprobs",
-    "top_logprobs",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "stop",
-)
+_SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
 _NEVER_WITH_REASONING_MODELS = ("frequency_penalty", "presence_penalty", "logit_bias", "stop")
 
 
@@ -108,8 +101,8 @@ def _refused_while_reasoning(request: ChatRequest, info: ModelInfo) -> dict[str,
         for name in _NEVER_WITH_REASONING_MODELS
         if name in options
     }
-    if effort != "none":
-        can_stop = "none" in info.get("reasoning_efforts", ())
+    can_stop = "none" in info.get("reasoning_efforts", ()) and info.get("sampling") != "never"
+    if effort != "none" or not can_stop:
         remedy = "; it does with reasoning_effort='none'" if can_stop else ""
         reasons |= {name: f"{model} does not take it while it reasons{remedy}" for name in _SAMPLING if name in options}
     efforts = info.get("reasoning_efforts")
@@ -126,10 +119,12 @@ def _check_tools(request: ChatRequest, info: ModelInfo) -> None:
     """
     if not request.tools or info.get("chat_tools_while_reasoning", True):
         return
+    efforts = info.get("reasoning_efforts", ())
+    can_stop = "none" in efforts
     effort = (request.options or {}).get("reasoning_effort") or info.get("default_reasoning_effort")
-    if effort in (None, "none") or not any(isinstance(tool, Tool) for tool in request.tools):
+    reasons = effort != "none" if effort else bool(efforts) and not can_stop
+    if not reasons or not any(isinstance(tool, Tool) for tool in request.tools):
         return
-    can_stop = "none" in info.get("reasoning_efforts", ())
     remedy = ", or pass reasoning_effort='none'" if can_stop else ""
     raise UnsupportedOptionError(
         f"{request.model} calls no functions in Chat Completions while it reasons; use the Responses API{remedy}",

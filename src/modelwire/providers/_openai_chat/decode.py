@@ -390,7 +390,7 @@ def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:
 
 def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> ProviderData | None:
     """What users ask for and modelwire does not model: members of the envelope, and of the first choice."""
-    found = {name: getattr(answer, name) for name in KEPT} | dict(choice)
+    found = {name: raw for name in KEPT if (raw := getattr(answer, name)) is not NOTHING} | dict(choice)
     own = {name: raw.copy() for name, raw in found.items() if tells(raw)}
     return {quirks.provider: own} if own else None
 
