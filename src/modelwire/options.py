@@ -283,3 +283,5 @@ class ModelInfo(TypedDict, total=False):
     """Whether Chat Completions accepts function tools while it reasons."""
     deprecation_date: str
     """Day on which it is switched off, as `YYYY-MM-DD`."""
+    tokenizer: str
+    """Name of its tokenizer in tiktoken, such as `o200k_base`; absent where it has none there."""
