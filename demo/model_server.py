@@ -57,10 +57,8 @@ class DemoError(Exception):
 class LocalModelServer:
     """Starts the server on entering, waits until it answers, and ends it on leaving.
 
-    `port=0` takes a free one, which `port` is from then on. The server's output goes to `log_path`; by default to a temporary file, which is kept
-    only when an error makes it worth reading.
-
-    An error that leaves the block gets a note that names the log.
+    `port=0` takes a free one, which `port` is from then on. The server's output goes to `log_path`; by default to a
+    temporary file, which is kept only when an error makes it worth reading. Such an error gets a note that names it.
 
     :raises DemoError: on entering, if a package is missing, the port is taken, or the server ends or does not answer
         within `start_timeout` seconds; on leaving with another error, if the server ended on its own in the meantime.

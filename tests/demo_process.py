@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,14 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 PROXY_OF_NOBODY = "http://127.0.0.1:9"
 
+# Not `pty.fork`, which Python advises against where other threads run. Tests in the background may have Ctrl-C ignored.
+_ON_THIS_TERMINAL = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 @dataclass
 class DemoProcess:
@@ -32,8 +39,8 @@ class DemoProcess:
     output: str = ""
     """What it has shown on its terminal up to now."""
     _mark: str = field(default_factory=lambda: uuid.uuid4().hex)
-    _pid: int = 0
-    _terminal: int = -1
+    _process: subprocess.Popen[bytes] = field(init=False)
+    _terminal: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.temporary = self.folder / "tmp"
@@ -54,11 +61,18 @@ class DemoProcess:
 
     def start(self) -> None:
         """Start it on a terminal."""
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background may have it ignored
-            os.chdir(PROJECT)
-            os.execve(self.command[0], self.command, self.environment)
+        self._terminal, its_end = pty.openpty()
+        command = (sys.executable, "-c", _ON_THIS_TERMINAL, *self.command)
+        self._process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=self.environment,
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+            start_new_session=True,
+        )
+        os.close(its_end)
 
     def wait_until(self, condition: Callable[[str], object], seconds: float = 60.0) -> None:
         """Wait until what it has shown fulfils this."""
@@ -73,7 +87,7 @@ class DemoProcess:
         while self._read():
             assert time.monotonic() < end, f"it does not end; it has shown:\n{self.output}"
         os.close(self._terminal)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return self._process.wait(seconds)
 
     def press_ctrl_c(self) -> None:
         """As in a terminal: every process of the foreground gets the signal."""
@@ -81,7 +95,7 @@ class DemoProcess:
 
     def kill(self) -> None:
         """End it without a chance to clean up."""
-        os.kill(self._pid, signal.SIGKILL)
+        self._process.kill()
 
     def _read(self) -> bool:
         """Read what it shows; false at its end."""

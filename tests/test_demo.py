@@ -482,9 +482,11 @@ def test_ctrl_c_during_the_installation_leaves_nothing_behind(demo: DemoProcess,
     assert demo.left_behind() == []
 
 
-def test_a_folder_that_is_no_environment_is_not_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    (tmp_path / "precious").write_text("data")
+@pytest.mark.parametrize("part", ["core", "model"])
+def test_a_folder_that_is_no_environment_is_left_alone(part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "precious").write_text("data")
 
-    assert environment.main([str(tmp_path), "core"]) == 1
-    assert "is no venv, and is not empty" in capsys.readouterr().err
-    assert (tmp_path / "precious").read_text() == "data"
+    assert environment.main([str(tmp_path), part]) == 1
+    assert f"The demo cannot be set up: {tmp_path} is no venv" in capsys.readouterr().err
+    assert (tmp_path / "tmp" / "precious").read_text() == "data"
