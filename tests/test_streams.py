@@ -319,6 +319,15 @@ async def test_an_error_of_the_provider_in_the_middle_follows_what_came_before(
         assert (error.status_code, transport.open, len(transport.requests)) == (status, 0, 1)
 
 
+async def test_an_error_that_came_with_content_is_not_kept_waiting_for_more_bytes() -> None:
+    transport = scripted(stream_reply(b"".join([*text_chunks("Hi"), error_frame("failed")]), hold_body=True))
+
+    with anyio.fail_after(2):
+        seen, error = await until_error(client_of(transport).create_stream(HELLO))
+
+    assert (seen, type(error), transport.open) == (["Hi"], ServerError, 0)
+
+
 async def test_garbage_in_the_middle_is_a_protocol_error() -> None:
     transport = scripted(stream_reply(*text_chunks("Hi"), b"data: {not json\n\n"))
 

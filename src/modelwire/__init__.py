@@ -44,10 +44,12 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.models import ModelFamily as ModelFamily
     from modelwire.options import ModelInfo as ModelInfo
     from modelwire.protocols import Timeouts as Timeouts
+    from modelwire.providers.anthropic import AnthropicChatCompletionClient as AnthropicChatCompletionClient
     from modelwire.providers.azure import AzureOpenAIChatCompletionClient as AzureOpenAIChatCompletionClient
     from modelwire.providers.compatible import (
         OpenAICompatibleChatCompletionClient as OpenAICompatibleChatCompletionClient,
     )
+    from modelwire.providers.gemini import GeminiChatCompletionClient as GeminiChatCompletionClient
     from modelwire.providers.ollama import OllamaChatCompletionClient as OllamaChatCompletionClient
     from modelwire.providers.openai import OpenAIChatCompletionClient as OpenAIChatCompletionClient
     from modelwire.tokens import TokenCount as TokenCount
@@ -137,6 +139,8 @@ _MODULES = {
     "modelwire.protocols": ("Timeouts",),
     "modelwire.providers.azure": ("AzureOpenAIChatCompletionClient",),
     "modelwire.providers.compatible": ("OpenAICompatibleChatCompletionClient",),
+    "modelwire.providers.anthropic": ("AnthropicChatCompletionClient",),
+    "modelwire.providers.gemini": ("GeminiChatCompletionClient",),
     "modelwire.providers.ollama": ("OllamaChatCompletionClient",),
     "modelwire.providers.openai": ("OpenAIChatCompletionClient",),
     "modelwire.tokens": ("TokenCount",),
@@ -200,7 +204,7 @@ _RENAMED = {
     "RequestUsage": ("modelwire.types", "Usage"),
 }
 _WHERE = {name: (module, name) for module, names in _MODULES.items() for name in names} | _RENAMED
-_SUBMODULES = {name: f"modelwire.providers.{name}" for name in ("azure", "ollama", "openai")}
+_SUBMODULES = {name: f"modelwire.providers.{name}" for name in ("anthropic", "azure", "gemini", "ollama", "openai")}
 """Short public paths: `modelwire.openai` is `modelwire.providers.openai`."""
 
 __version__ = "0.1.0"

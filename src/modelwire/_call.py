@@ -114,7 +114,6 @@ class Call:
         self._redact(error)
         if self._running:  # not where another task closed the stream, which noted the attempt
             self._note(error)
-        error.attempts = tuple(self.attempts)
 
     def _note(self, error: errors.ModelClientError | None = None) -> None:
         known = error or self.facts
@@ -231,10 +230,10 @@ class Call:
         logger.info("call %s", text, extra={"modelwire": facts})
 
     def log_failure(self, error: BaseException) -> None:
-        """The line of a call that gave no answer, whatever the reason."""
-        if isinstance(error, errors.ModelClientError) and not error.attempts:
-            error.attempts = tuple(self.attempts)  # one from between two attempts
+        """The line of a call that gave no answer, whatever the reason; its error gets the attempts."""
         self.log(None, None, error)
+        if isinstance(error, errors.ModelClientError):
+            error.attempts = tuple(self.attempts)
 
 
 class PlainCall(Call):

@@ -216,7 +216,7 @@ class _Building:
 def join_base64(pieces: Iterable[str]) -> str:
     """One base64 text from several, each of which was encoded on its own."""
     try:
-        return base64.b64encode(b"".join(base64.b64decode(piece) for piece in pieces)).decode("ascii")
+        return base64.b64encode(b"".join(base64.b64decode(piece, validate=True) for piece in pieces)).decode("ascii")
     except (binascii.Error, ValueError):
         return "".join(pieces)
 

@@ -84,7 +84,8 @@ def _in_range(name: str, value: Any) -> Any:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise BadRequestError(f"{name}={value!r}: a number is needed")
     least, most = bounds
-    if (least is not None and value < least) or (most is not None and value > most):
+    # Not "value < least": NaN is neither below nor above.
+    if (least is not None and not value >= least) or (most is not None and not value <= most):
         raise BadRequestError(f"{name}={value!r} is out of range: {_span(least, most)}")
     return value
 

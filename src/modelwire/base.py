@@ -134,15 +134,16 @@ class ChatCompletionClient:
         """Tokens that these messages and tools take in the prompt; here an estimate, as `.method` says."""
         return tokens.estimate(messages, tools)
 
-    def remaining_tokens(self, messages: Sequence[Message], *, tools: Sequence[ToolLike] = ()) -> int:
-        """Tokens that the model's input has left beside these.
+    def remaining_tokens(self, messages: Sequence[Message], *, tools: Sequence[ToolLike] = ()) -> tokens.TokenCount:
+        """Tokens that the model's input has left beside these; below 0 when they are too many.
 
         Raises `ValueError` when the model's limit is not known; `model_info={"max_input_tokens": ...}` says it.
         """
         limit = self.model_info.get("max_input_tokens")
         if limit is None:
             raise ValueError('the model\'s input limit is not known: pass model_info={"max_input_tokens": ...}')
-        return limit - self.count_tokens(messages, tools=tools)
+        count = self.count_tokens(messages, tools=tools)
+        return tokens.TokenCount(limit - count, count.method)
 
     def actual_usage(self) -> Usage:
         """Tokens that calls of this client really used, cached answers left out."""

@@ -1,38 +1,24 @@
-"""Requests of the Messages API: what goes over the wire, and what does not."""
+"""Requests of the Messages API: versions, options, tools and formats, and counting."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
-from modelwire import errors
+from modelwire import errors, models
 from modelwire.providers._anthropic import NEW_VERSION, OLD_VERSION, AnthropicCodec
-from modelwire.providers._anthropic.names import undated
 from modelwire.types import (
-    AssistantMessage,
-    Audio,
     ChatRequest,
-    Citation,
     CustomTool,
-    Document,
-    FunctionCall,
-    Image,
-    ProviderPart,
     ProviderTool,
-    Reasoning,
-    Refusal,
     ResponseFormat,
     SystemMessage,
-    Text,
     Tool,
     ToolChoice,
-    ToolMessage,
-    ToolResult,
     UserMessage,
-    Video,
 )
 from tests.providers.anthropic_wire import (
     ADAPTIVE,
@@ -45,7 +31,6 @@ from tests.providers.anthropic_wire import (
     asked,
     body_of,
     info_of,
-    messages_of,
     refused,
 )
 
@@ -53,17 +38,8 @@ Raw = msgspec.Raw
 HELLO = UserMessage(content="Hello")
 CACHED = {"anthropic": {"cache_control": Raw(b'{"type":"ephemeral","ttl":"1h"}')}}
 MARK = {"type": "ephemeral", "ttl": "1h"}
-SERVER_TOOL = Raw(b'{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x"}}')
 WEATHER = Tool(name="get_weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
 TIME = Tool(name="get_time")
-
-
-def text(words: str) -> dict[str, Any]:
-    return {"type": "text", "text": words}
-
-
-def call(call_id: str = "toolu_1", arguments: str = "{}") -> FunctionCall:
-    return FunctionCall(id=call_id, name="get_weather", arguments=arguments)
 
 
 # ---------------------------------------------------------------------- versions and headers
@@ -176,6 +152,19 @@ def test_reasoning_effort_is_said_as_the_model_knows_it(
         "reasoning_effort": effort,
         "max_tokens": body["max_tokens"],
     }
+
+
+@pytest.mark.parametrize("model", sorted(models.rows("anthropic")))
+def test_every_level_of_every_known_model_can_be_asked_for_and_read_back(model: str) -> None:
+    info = info_of(model)
+    for level in info["reasoning_efforts"]:
+        request = asked(model=model, options={"reasoning_effort": level, "max_tokens": 30000})
+
+        assert refused(request) == {}
+        sent = CODEC.encode(request, info).body
+        assert CODEC.decode_request(sent).options == request.options
+    assert ("none" in info["reasoning_efforts"]) == ("disabled" in cast("Any", info)["thinking"])
+    assert info["default_reasoning_effort"] in info["reasoning_efforts"]
 
 
 @pytest.mark.parametrize(("most", "budget"), [(1025, 1024), (2000, 1500), (4000, 3000), (40000, 16384)])
@@ -313,392 +302,6 @@ def test_own_options_and_extra_members_pass_through() -> None:
 def test_an_option_that_is_no_json_is_named() -> None:
     with pytest.raises(errors.BadRequestError, match="cannot be written as JSON"):
         CODEC.encode(asked(options={"container": object()}), {})
-
-
-# ---------------------------------------------------------------------- system text
-
-
-def test_leading_system_text_stands_outside_the_messages() -> None:
-    body = body_of(ChatRequest(model=NEWEST, messages=[SystemMessage(content="Be brief."), HELLO]))
-
-    assert body["system"] == "Be brief."
-    assert body["messages"] == [{"role": "user", "content": "Hello"}]
-
-
-def test_several_system_texts_are_blocks() -> None:
-    marked = Text(text="Long rules.", provider_data=CACHED)
-    system = [SystemMessage(content="Be brief."), SystemMessage(content=["", marked, " "])]
-    body = body_of(ChatRequest(model=NEWEST, messages=[*system, HELLO]))
-
-    assert body["system"] == [text("Be brief."), text("Long rules.") | {"cache_control": MARK}]
-
-
-def test_empty_system_text_is_left_out() -> None:
-    assert "system" not in body_of(ChatRequest(model=NEWEST, messages=[SystemMessage(content=" "), HELLO]))
-
-
-def test_later_system_text_keeps_its_place_where_the_model_takes_it() -> None:
-    said = AssistantMessage(content="Hi")
-    rule = SystemMessage(content="Now in French.")
-
-    assert [turn["role"] for turn in messages_of(HELLO, said, HELLO, rule, model=ADAPTIVE)][-2:] == ["user", "system"]
-    assert messages_of(HELLO, rule, said, HELLO, model=ADAPTIVE)[1] == {"role": "system", "content": "Now in French."}
-    two = messages_of(HELLO, rule, rule, said, HELLO, model=ADAPTIVE)
-    assert two[1] == {"role": "system", "content": [text("Now in French.")] * 2}
-
-
-@pytest.mark.parametrize("model", [OLD, BOTH, UNKNOWN])
-def test_later_system_text_is_the_users_for_other_models(model: str) -> None:
-    wire = messages_of(HELLO, SystemMessage(content="Now in French."), model=model)
-
-    assert wire == [{"role": "user", "content": [text("Hello"), text("Now in French.")]}]
-
-
-def test_system_text_that_may_not_stand_where_it_is_is_the_users() -> None:
-    """It "must directly follow a user turn" and be last or followed by an assistant's."""
-    rule, said = SystemMessage(content="Rule"), AssistantMessage(content="Hi")
-
-    before_user = messages_of(HELLO, rule, HELLO, model=ADAPTIVE)
-    assert before_user == [{"role": "user", "content": [text("Hello"), text("Rule"), text("Hello")]}]
-    after_assistant = messages_of(HELLO, said, rule, model=ADAPTIVE)
-    assert after_assistant[-1] == {"role": "user", "content": "Rule"}
-
-
-def test_system_text_may_follow_an_assistants_server_tool() -> None:
-    paused = AssistantMessage(content=[ProviderPart(provider="anthropic", data=SERVER_TOOL)])
-
-    assert messages_of(HELLO, paused, SystemMessage(content="Rule"), model=ADAPTIVE)[-1]["role"] == "system"
-
-
-def test_blocks_beyond_text_in_system_messages_go_back_whole() -> None:
-    added = [{"type": "tool_addition", "tool": {"type": "tool_reference", "name": "f"}}]
-    body = {
-        "model": ADAPTIVE,
-        "max_tokens": 9,
-        "messages": [{"role": "user", "content": "a"}, {"role": "system", "content": added}],
-    }
-    request = CODEC.decode_request(json.dumps(body).encode())
-
-    assert body_of(request) == body
-
-
-# ---------------------------------------------------------------------- turns
-
-
-def test_neighbours_of_one_role_are_one_message() -> None:
-    other = UserMessage(content=["and", Text(text="more")])
-    said = AssistantMessage(content="Hi")
-
-    assert messages_of(HELLO, other, said, said, HELLO) == [
-        {"role": "user", "content": [text("Hello"), text("and"), text("more")]},
-        {"role": "assistant", "content": [text("Hi"), text("Hi")]},
-        {"role": "user", "content": "Hello"},
-    ]
-
-
-def test_results_of_parallel_calls_come_first_in_one_message() -> None:
-    calls = AssistantMessage(content=[call("toolu_1"), call("toolu_2")])
-    results = [ToolMessage(content=[ToolResult(call_id=name, content="12°")]) for name in ("toolu_1", "toolu_2")]
-    wire = messages_of(HELLO, calls, UserMessage(content="Well?"), *results, UserMessage(content="And?"))
-
-    assert len(wire) == 3
-    assert [block["type"] for block in wire[2]["content"]] == ["tool_result", "tool_result", "text", "text"]
-    assert wire[2]["content"][0] == {"type": "tool_result", "tool_use_id": "toolu_1", "content": "12°"}
-    assert [block.get("text") for block in wire[2]["content"][2:]] == ["Well?", "And?"]
-
-
-def test_encoding_leaves_the_users_messages_alone() -> None:
-    parts: list[Any] = [Text(text="a")]
-    messages = [UserMessage(content=parts), UserMessage(content="b"), AssistantMessage(content=[Text(text="c ")])]
-    before = msgspec.json.encode(messages)
-    request = ChatRequest(model=OLD, messages=messages)
-
-    assert CODEC.encode(request, info_of(OLD)).body == CODEC.encode(request, info_of(OLD)).body
-    assert msgspec.json.encode(messages) == before
-
-
-def test_empty_text_is_left_out_and_so_is_a_message_of_nothing_else() -> None:
-    wire = messages_of(HELLO, AssistantMessage(content=["", Text(text=" \n")]), UserMessage(content=["", "More"]))
-
-    assert wire == [{"role": "user", "content": [text("Hello"), text("More")]}]
-
-
-@pytest.mark.parametrize("messages", [[SystemMessage(content="Be brief.")], [UserMessage(content="")], []])
-def test_nothing_to_answer_is_refused(messages: list[Any]) -> None:
-    with pytest.raises(errors.BadRequestError, match="nothing to answer"):
-        messages_of(*messages)
-
-
-def test_a_prefill_loses_its_trailing_white_space() -> None:
-    assert messages_of(HELLO, AssistantMessage(content="Sure: \n"), model=OLD)[-1]["content"] == "Sure:"
-    parts = AssistantMessage(content=[Text(text="a "), Text(text="b ", provider_data=CACHED)])
-    assert messages_of(HELLO, parts, model=OLD)[-1]["content"] == [text("a "), text("b") | {"cache_control": MARK}]
-    inside = messages_of(HELLO, AssistantMessage(content="Sure: "), HELLO, model=OLD)
-    assert inside[1]["content"] == "Sure: "
-
-
-@pytest.mark.parametrize("model", [NEWEST, ADAPTIVE, BOTH])
-def test_a_prefill_is_refused_where_the_model_takes_none(model: str) -> None:
-    with pytest.raises(errors.BadRequestError, match="prefill"):
-        messages_of(HELLO, AssistantMessage(content="Sure:"), model=model)
-
-
-def test_an_unknown_model_gets_a_prefill() -> None:
-    assert messages_of(HELLO, AssistantMessage(content="Sure:"), model=UNKNOWN)[-1]["role"] == "assistant"
-
-
-def test_a_paused_answer_goes_back_as_the_last_message() -> None:
-    paused = AssistantMessage(content=[Text(text="Searching."), ProviderPart(provider="anthropic", data=SERVER_TOOL)])
-
-    assert messages_of(HELLO, paused)[-1] == {
-        "role": "assistant",
-        "content": [text("Searching."), json.loads(bytes(SERVER_TOOL))],
-    }
-
-
-# ---------------------------------------------------------------------- parts
-
-
-@pytest.mark.parametrize(
-    ("part", "source"),
-    [
-        (Image(url="https://example.com/a.png"), {"type": "url", "url": "https://example.com/a.png"}),
-        (Image(file_id="file_1"), {"type": "file", "file_id": "file_1"}),
-        (Image(data="AAAA", media_type="image/gif"), {"type": "base64", "media_type": "image/gif", "data": "AAAA"}),
-        (Image(data="AAAA", media_type="image/jpg"), {"type": "base64", "media_type": "image/jpeg", "data": "AAAA"}),
-        (Image(data="iVBORw0KGgo="), {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}),
-        (Image(data="/9j/4AAQSkZJRg=="), {"type": "base64", "media_type": "image/jpeg", "data": "/9j/4AAQSkZJRg=="}),
-    ],
-)
-def test_images(part: Image, source: dict[str, Any]) -> None:
-    assert body_of(asked(part))["messages"][0]["content"] == [{"type": "image", "source": source}]
-
-
-@pytest.mark.parametrize(
-    ("part", "block"),
-    [
-        (Document(url="https://example.com/a.pdf"), {"source": {"type": "url", "url": "https://example.com/a.pdf"}}),
-        (
-            Document(file_id="file_1", filename="a.pdf"),
-            {"source": {"type": "file", "file_id": "file_1"}, "title": "a.pdf"},
-        ),
-        (
-            Document(data="JVBERi0=", title="T", filename="a.pdf"),
-            {"source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}, "title": "T"},
-        ),
-        (Document(text="Facts."), {"source": {"type": "text", "media_type": "text/plain", "data": "Facts."}}),
-        (
-            Document(data="w6k=", media_type="text/markdown"),
-            {"source": {"type": "text", "media_type": "text/plain", "data": "é"}},
-        ),
-        (
-            Document(
-                text="Facts.",
-                provider_data={"anthropic": {"citations": Raw(b'{"enabled":true}'), "context": Raw(b'"trusted"')}},
-            ),
-            {
-                "source": {"type": "text", "media_type": "text/plain", "data": "Facts."},
-                "citations": {"enabled": True},
-                "context": "trusted",
-            },
-        ),
-    ],
-)
-def test_documents(part: Document, block: dict[str, Any]) -> None:
-    assert body_of(asked(part))["messages"][0]["content"] == [{"type": "document", **block}]
-
-
-@pytest.mark.parametrize(
-    ("part", "words"),
-    [
-        (Image(data="AAAA", media_type="image/bmp"), "JPEG, PNG, GIF and WebP images, not image/bmp"),
-        (Document(data="AAAA", media_type="application/msword"), "not application/msword"),
-        (Document(data="/w==", media_type="text/plain"), "not base64 of UTF-8"),
-        (Document(data="?", media_type="text/plain"), "not base64 of UTF-8"),
-        (Audio(data="AAAA", media_type="audio/wav"), "no audio"),
-        (Video(url="https://example.com/v.mp4"), "no video"),
-        (ProviderPart(provider="gemini", kind="executableCode", data=Raw(b"{}")), "executableCode of gemini"),
-    ],
-)
-def test_what_the_api_does_not_take_is_refused(part: Any, words: str) -> None:
-    with pytest.raises(errors.BadRequestError, match=words) as caught:
-        body_of(asked("See:", part))
-    assert caught.value.status_code == 0
-
-
-def test_blocks_of_the_providers_own_pass_as_they_are() -> None:
-    data = Raw(b'{"type":"search_result","source":"s", "title":"t","content":[],"n":1.50}')
-
-    assert data in CODEC.encode(asked(ProviderPart(provider="anthropic", data=data)), {}).body  # type: ignore[operator]
-
-
-def test_marks_for_the_cache_stand_on_parts_and_on_whole_messages() -> None:
-    part = body_of(asked(Text(text="Long", provider_data=CACHED), Text(text="short")))["messages"][0]["content"]
-    assert part == [text("Long") | {"cache_control": MARK}, text("short")]
-
-    whole = messages_of(UserMessage(content=["a", "b"], provider_data=CACHED), AssistantMessage(content="c"), HELLO)
-    assert whole[0]["content"] == [text("a"), text("b") | {"cache_control": MARK}]
-    system = SystemMessage(content="Rules", provider_data=CACHED)
-    assert body_of(ChatRequest(model=NEWEST, messages=[system, HELLO]))["system"] == [
-        text("Rules") | {"cache_control": MARK}
-    ]
-
-
-def test_a_member_that_messages_do_not_have_is_refused() -> None:
-    message = UserMessage(content="a", provider_data={"anthropic": {"name": Raw(b'"x"')}})
-
-    with pytest.raises(errors.BadRequestError, match="have no name"):
-        messages_of(message)
-    assert messages_of(UserMessage(content="a", provider_data={"openai": {"name": Raw(b'"x"')}}))
-
-
-# ---------------------------------------------------------------------- calls and results
-
-
-def test_a_call_is_spliced_as_the_model_wrote_it() -> None:
-    own = {"anthropic": {"caller": Raw(b'{"type": "direct"}')}}
-    made = FunctionCall(id="toolu_1", name="f", arguments='{"x": 1.50, "y":"\\u00e9"}', provider_data=own)
-    body = CODEC.encode(ChatRequest(model=NEWEST, messages=[HELLO, AssistantMessage(content=[made]), HELLO]), {}).body
-
-    assert b'"input":{"x": 1.50, "y":"\\u00e9"},"caller":{"type": "direct"}' in body
-
-
-@pytest.mark.parametrize(
-    ("arguments", "wire"),
-    [
-        ("", {}),
-        (" \n", {}),
-        ('{"x": 1', {"INVALID_JSON": '{"x": 1'}),
-        ("[1]", {"INVALID_JSON": "[1]"}),
-        ("null", {"INVALID_JSON": "null"}),
-        ('{"x":"\ud800"}', {"x": "?"}),
-        ('{"x":' * 3000, {"INVALID_JSON": '{"x":' * 3000}),
-    ],
-)
-def test_arguments_that_are_no_object_are_wrapped(arguments: str, wire: Any) -> None:
-    (_, said, _) = messages_of(HELLO, AssistantMessage(content=[call(arguments=arguments)]), HELLO)
-
-    assert said["content"][0]["input"] == wire
-
-
-def test_a_free_text_call_of_another_provider_is_an_object() -> None:
-    made = FunctionCall(id="call_1", name="run", arguments="ls -l", custom=True)
-
-    assert messages_of(HELLO, AssistantMessage(content=[made]), HELLO)[1]["content"][0]["input"] == {"input": "ls -l"}
-
-
-def test_ids_of_other_providers_are_made_to_fit_for_call_and_result_alike() -> None:
-    result = ToolResult(call_id="functions.f:0", content="1")
-    wire = messages_of(HELLO, AssistantMessage(content=[call("functions.f:0")]), ToolMessage(content=[result]))
-
-    made = wire[1]["content"][0]["id"]
-    assert made == wire[2]["content"][0]["tool_use_id"]
-    assert made.startswith("toolu_")
-    assert messages_of(HELLO, AssistantMessage(content=[call("call_9-a")]), HELLO)[1]["content"][0]["id"] == "call_9-a"
-
-
-def test_results_with_pictures_and_errors() -> None:
-    shown = ToolResult(
-        call_id="toolu_1",
-        content=["Look:", "", Image(file_id="file_1"), Document(text="Facts.")],
-        is_error=True,
-        provider_data=CACHED,
-    )
-    (block,) = messages_of(ToolMessage(content=[shown]))[0]["content"]
-
-    assert block == {
-        "type": "tool_result",
-        "tool_use_id": "toolu_1",
-        "content": [
-            text("Look:"),
-            {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
-            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Facts."}},
-        ],
-        "is_error": True,
-        "cache_control": MARK,
-    }
-
-
-# ---------------------------------------------------------------------- history of the assistant
-
-
-def thought(**fields: Any) -> Reasoning:
-    return Reasoning(**{"text": "Hm.", "signature": "Eq+/=", "provider": "anthropic", "model": NEWEST, **fields})
-
-
-def said(*parts: Any, model: str = NEWEST) -> list[Any]:
-    """The blocks of an assistant's message that goes back, without the text that is there to make it a message."""
-    content = messages_of(HELLO, AssistantMessage(content=[*parts, "Said."]), HELLO, model=model)[1]["content"]
-    assert content.pop() == text("Said.")
-    return content
-
-
-def test_thinking_goes_back_with_its_signature() -> None:
-    assert said(thought()) == [{"type": "thinking", "thinking": "Hm.", "signature": "Eq+/="}]
-    assert said(thought(text="")) == [{"type": "thinking", "thinking": "", "signature": "Eq+/="}]
-    assert said(thought(text="", redacted=True)) == [{"type": "redacted_thinking", "data": "Eq+/="}]
-
-
-@pytest.mark.parametrize(
-    ("made_by", "asked_of"),
-    [
-        ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
-        ("claude-haiku-4-5", "claude-haiku-4-5-20251001"),
-        ("claude-sonnet-4-20250514", "claude-sonnet-4-0"),
-        ("claude-haiku-4-5@20251001", "anthropic/claude-haiku-4-5-latest"),
-        (None, "claude-haiku-4-5"),
-    ],
-)
-def test_a_snapshot_is_its_model(made_by: str | None, asked_of: str) -> None:
-    assert len(said(thought(model=made_by), model=asked_of)) == 1
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        thought(model="claude-opus-5"),
-        thought(provider="openai"),
-        thought(provider=None),
-        thought(signature=None),
-        ProviderPart(provider="openai-responses", kind="web_search_call", data=Raw(b'{"type":"web_search_call"}')),
-        Image(url="https://example.com/drawn.png"),
-        Document(text="Facts."),
-        ToolResult(call_id="x", content="y"),
-    ],
-)
-def test_what_only_its_maker_understands_is_left_out(part: Any) -> None:
-    assert said(part) == []
-
-
-def test_a_thought_without_proof_is_never_said_as_text() -> None:
-    assert messages_of(HELLO, AssistantMessage(content=["Hi"], thought="secret"), HELLO)[1]["content"] == [text("Hi")]
-
-
-def test_citations_go_back_as_they_came() -> None:
-    raw = b'{"type":"page_location", "cited_text":"x","start_page_number":1}'
-    ours = Citation(cited_text="x", provider_data={"anthropic": {"citation": Raw(raw)}})
-    part = Text(text="Green.", citations=[ours, Citation(url="https://example.com")])
-    request = ChatRequest(model=NEWEST, messages=[HELLO, AssistantMessage(content=[part]), HELLO])
-
-    assert b'"citations":[' + raw + b"]" in CODEC.encode(request, {}).body
-    assert said(Text(text="Green.", citations=[Citation(url="https://example.com")])) == [text("Green.")]
-
-
-def test_citations_in_user_text_are_not_sent() -> None:
-    """The newest version answers them with an error."""
-    cited = Citation(provider_data={"anthropic": {"citation": Raw(b"{}")}})
-
-    assert body_of(asked(Text(text="Green.", citations=[cited])))["messages"][0]["content"] == [text("Green.")]
-
-
-def test_a_refused_turn_is_dropped_and_another_providers_refusal_is_text() -> None:
-    own = Refusal(text="May harm.", category="bio", provider_data={"anthropic": {"stop_details": Raw(b"null")}})
-
-    assert messages_of(HELLO, AssistantMessage(content=["To begin, ", own]), UserMessage(content="Other")) == [
-        {"role": "user", "content": [text("Hello"), text("Other")]}
-    ]
-    assert said(Refusal(text="I cannot.")) == [text("I cannot.")]
-    assert said(Refusal(text="")) == []
 
 
 # ---------------------------------------------------------------------- tools
@@ -922,90 +525,3 @@ def test_a_count_keeps_the_urls_query() -> None:
     codec = AnthropicCodec(f"{URL}?beta=true")
 
     assert codec.encode_count(asked(), {}).url == f"{URL}/count_tokens?beta=true"
-
-
-# ---------------------------------------------------------------------- and back
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        asked("Hello", options={"max_tokens": 5}),
-        asked("a", Image(url="https://e.com/i.png"), Document(file_id="f", title="T"), options={"max_tokens": 5}, stream=True),
-        asked(tools=[WEATHER, ProviderTool(data=Raw(b'{"type":"memory_20250818","name":"memory"}'), provider="anthropic")],
-              tool_choice=ToolChoice(mode="required", tools=["get_weather"]),
-              options={"max_tokens": 5, "parallel_tool_calls": False}),
-        asked(model=ADAPTIVE, options={"max_tokens": 5, "reasoning_effort": "xhigh", "stop": ["x"], "speed": "fast",
-                                       "output_config": {"task_budget": 1}, "extra_body": {"diagnostics": {}}}),
-        asked(model=OLD, options={"max_tokens": 5000, "reasoning_effort": "medium"}),
-        asked(model=OLD, options={"max_tokens": 5000, "thinking": {"type": "enabled", "budget_tokens": 4999}}),
-        asked(response_format=ResponseFormat(type="json_schema", schema={"type": "object", "properties": {},
-                                             "additionalProperties": False}), options={"max_tokens": 5}),
-        ChatRequest(
-            model=ADAPTIVE,
-            messages=[
-                SystemMessage(content=[Text(text="Be brief.", provider_data=CACHED)]),
-                UserMessage(content=[Text(text="a", provider_data=CACHED)]),
-                AssistantMessage(
-                    content=[
-                        Reasoning(text="", signature="Eq+/=", provider="anthropic"),
-                        Reasoning(signature="Em+/=", redacted=True, provider="anthropic"),
-                        Text(text="b"),
-                        ProviderPart(provider="anthropic", kind="server_tool_use", data=SERVER_TOOL),
-                        call(arguments='{"x":1}'),
-                    ]
-                ),
-                ToolMessage(content=[ToolResult(call_id="toolu_1", content=[Text(text="1")], is_error=True)]),
-                UserMessage(content=[Text(text="c")]),
-                SystemMessage(content="d"),
-            ],
-            options={"max_tokens": 5},
-        ),
-    ],
-)  # fmt: skip
-def test_a_written_request_reads_as_what_it_was(request_: ChatRequest) -> None:
-    request = request_
-    if isinstance(request.messages[0], UserMessage) and not isinstance(request.messages[0].content, str):
-        parts = [Text(text=part) if isinstance(part, str) else part for part in request.messages[0].content]
-        request = msgspec.structs.replace(request, messages=[UserMessage(content=parts)])
-
-    assert CODEC.decode_request(CODEC.encode(request, info_of(request.model)).body) == request
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b"", "not a request"),
-        (b"[]", "not a request"),
-        (b'{"model":"m"}', "`messages` is missing"),
-        (b'{"messages":[]}', "`model` is missing"),
-        (b'{"model":1,"messages":[]}', "not a request"),
-        (b'{"model":"m","messages":[{"role":"tool","content":"x"}]}', r"messages\[0\]: role 'tool'"),
-        (b'{"model":"m","messages":[{"role":"user"}]}', r"messages\[0\]: `content` is missing"),
-        (b'{"model":"m","messages":[{"role":"user","content":[{"text":"x"}]}]}', r"messages\[0\]: `type` is missing"),
-        (b'{"model":"m","messages":[],"system":[{"type":"image"}]}', "only text"),
-        (b'{"model":"m","messages":[],"output_config":{"format":{"type":"text"}}}', "output_config.format"),
-    ],
-)
-def test_a_body_that_is_none_is_refused_with_the_place(body: bytes, words: str) -> None:
-    with pytest.raises(errors.BadRequestError, match=words):
-        CODEC.decode_request(body)
-
-
-def test_blocks_that_modelwire_does_not_model_are_kept_whole() -> None:
-    content = [
-        {"type": "document", "source": {"type": "content", "content": [text("x")]}, "title": "T"},
-        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA", "more": "x"}},
-        {"type": "container_upload", "file_id": "file_1"},
-    ]
-    body = {"model": NEWEST, "max_tokens": 5, "messages": [{"role": "user", "content": content}]}
-    request = CODEC.decode_request(json.dumps(body).encode())
-
-    assert [type(part) for part in request.messages[0].content] == [ProviderPart] * 3
-    assert body_of(request) == body
-
-
-def test_undated_names() -> None:
-    assert undated("claude-opus-4-6-20260205") == "claude-opus-4-6"
-    assert undated("claude-opus-4-0") == undated("claude-opus-4-20250514") == "claude-opus-4"
-    assert undated("claude-opus-4-8") == "claude-opus-4-8"

@@ -273,6 +273,10 @@ def test_what_is_in_the_answer_counts_for_more_than_the_word(word: Any, message:
             Usage(prompt_tokens=3, completion_tokens=4, cost=0.5),
         ),
         (
+            {"prompt_tokens": 3, "completion_tokens": 4, "cost_in_usd_ticks": 37756000},
+            Usage(prompt_tokens=3, completion_tokens=4, cost=0.0037756),
+        ),
+        (
             {"prompt_tokens": 3, "completion_tokens": 4, "cost": "free"},
             Usage(prompt_tokens=3, completion_tokens=4),
         ),

@@ -335,7 +335,7 @@ def test_reasoning_that_the_server_would_have_to_look_up_is_left_out_where_nothi
     """The server answers "Item not found. Items are not persisted when `store` is set to false."."""
     part = Reasoning(text="a", id="rs_1", provider=ORIGIN)
 
-    assert items_of(AssistantMessage(content=[part])) == []
+    assert "input" not in body_of(asked(AssistantMessage(content=[part])))
     assert items_of(AssistantMessage(content=[part]), store=True)[0]["id"] == "rs_1"
 
 
@@ -352,9 +352,9 @@ def test_reasoning_that_the_server_would_have_to_look_up_is_left_out_where_nothi
 def test_reasoning_goes_only_to_the_model_that_made_it(made_by, goes):
     part = Reasoning(signature="gAAA", provider=ORIGIN, model=made_by)
 
-    items = body_of(asked(AssistantMessage(content=[part])), REASONER)["input"]
+    body = body_of(asked(AssistantMessage(content=[part])), REASONER)
 
-    assert bool(items) == goes
+    assert ("input" in body) == goes
 
 
 @pytest.mark.parametrize("info", [{}, {"family": "unknown", "model": "my-deployment"}])

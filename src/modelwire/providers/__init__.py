@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 CLIENTS = {
     "openai": ("modelwire.providers.openai", "OpenAIChatCompletionClient"),
     "azure": ("modelwire.providers.azure", "AzureOpenAIChatCompletionClient"),
+    "anthropic": ("modelwire.providers.anthropic", "AnthropicChatCompletionClient"),
+    "gemini": ("modelwire.providers.gemini", "GeminiChatCompletionClient"),
     "ollama": ("modelwire.providers.ollama", "OllamaChatCompletionClient"),
 }
 """Providers with a client of their own; all others are presets of `compatible.py`."""
 
 CODECS = {
     "openai-chat": ("modelwire.providers._openai_chat", "ChatCodec"),
+    "openai-responses": ("modelwire.providers._openai_responses", "ResponsesCodec"),
+    "anthropic": ("modelwire.providers._anthropic", "AnthropicCodec"),
+    "gemini": ("modelwire.providers._gemini", "GeminiCodec"),
     "ollama": ("modelwire.providers._ollama", "OllamaCodec"),
 }
 """Wire formats."""

@@ -43,7 +43,7 @@ PRESETS: dict[str, Preset] = {
     "vllm": Preset(
         "http://localhost:8000/v1",
         ("VLLM_API_KEY",),
-        Quirks(provider="vllm", wire=_LOCAL, reasoning_field="reasoning", text_lists=True, video=True),
+        Quirks(provider="vllm", wire=_LOCAL, reasoning_field="reasoning", text_lists=True, audio_urls=True, video=True),
         needs_key=False,
     ),
     # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md

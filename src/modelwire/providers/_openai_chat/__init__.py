@@ -1,7 +1,9 @@
 """The codec of OpenAI's Chat Completions, which Azure and the compatible servers speak too.
 
-`encode.py` writes requests, `decode.py` and `stream.py` read answers, `read.py` reads requests back, `errors.py` tells
-errors apart, and `quirks.py` lists what differs from server to server.
+`encode.py` writes requests and `read.py` reads them back. `decode.py` reads whole answers and `stream.py` streamed
+ones, with `choice.py` for each answer in them, `wire.py` for their shape, `tidy.py` for those that have another, and
+`inline.py` for reasoning inside the text. `errors.py` tells errors apart, `quirks.py` lists what differs from server to
+server.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ class ChatCodec:
         """`url` is that of the endpoint itself; `headers` are sent with every request and are no secrets."""
         self.provider = self.origin = quirks.provider
         self.spellings = quirks.wire
+        self.message_names = quirks.message_names
         self._url = url
         self._quirks = quirks
         self._headers = _HEADERS + headers

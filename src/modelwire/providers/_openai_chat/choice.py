@@ -13,10 +13,12 @@ import msgspec
 from modelwire._fold import EventBuilder, join_base64
 from modelwire.providers._body import made_up_id, own_data
 from modelwire.providers._openai_chat import decode
+from modelwire.providers._openai_chat.inline import ThinkTags
 from modelwire.providers._openai_chat.wire import said, tells
 from modelwire.types import Audio, AudioDelta, CitationDelta, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
+    from modelwire._fold import FinishReason
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.providers._openai_chat.wire import (
         WireAudio,
@@ -46,6 +48,7 @@ class StreamedChoice:
         self._citations: list[Citation] = []
         self._reasoning: list[str] = []
         self._reasoning_field = ""
+        self._tags = ThinkTags() if quirks.think_tags else None
         self._reasoning_own: dict[str, Raw] = {}
         self._details: list[Raw] = []
         self._refusal: list[str] = []
@@ -57,7 +60,7 @@ class StreamedChoice:
         self._filters: dict[str, Raw] = {}
 
     @property
-    def reason(self) -> decode.FinishReason:
+    def reason(self) -> FinishReason:
         return decode.unified_reason(self.raw_reason, calls=self.has_calls, refused=self._refused)
 
     def delta(self, delta: WireDelta, answer: WireEnvelope, events: list[StreamEvent]) -> None:
@@ -67,12 +70,15 @@ class StreamedChoice:
             self._think(reasoning or "", "reasoning" if delta.reasoning else "reasoning_content", delta, events)
         content = delta.content
         if content:
-            if isinstance(content, str):
+            if not isinstance(content, str):
+                self._chunks(content, answer, events)
+            elif self._tags is None:
                 self._text.append(content)
                 events.append(self.builder.text(content))
             else:
-                self._chunks(content, answer, events)
+                self._tagged(*self._tags.feed(content), events)
         if delta.tool_calls:
+            self._untag(events)
             for call in delta.tool_calls:
                 self._call(call, answer, events)
         if delta.refusal:
@@ -91,6 +97,7 @@ class StreamedChoice:
     # ------------------------------------------------------------------ reasoning and text
 
     def _think(self, text: str, field: str, delta: WireDelta, events: list[StreamEvent]) -> None:
+        self._untag(events)  # this server has a member for it
         self._details += [raw.copy() for raw in delta.reasoning_details or ()]
         if text:
             self._reasoning_field = self._reasoning_field or field
@@ -99,8 +106,26 @@ class StreamedChoice:
         else:
             self.builder.place("reasoning")
 
+    def _tagged(self, thought: str, text: str, events: list[StreamEvent]) -> None:
+        """Text with reasoning inside; once that is over, text is only text."""
+        if thought:
+            self._reasoning_field = "think"
+            self._reasoning.append(thought)
+            events.append(self.builder.reasoning(thought))
+        if text:
+            self._text.append(text)
+            events.append(self.builder.text(text))
+        if self._tags is not None and self._tags.settled:
+            self._tags = None
+
+    def _untag(self, events: list[StreamEvent]) -> None:
+        """No more reasoning is expected inside the text."""
+        if self._tags is not None:
+            self._tagged(*self._tags.close(), events)
+
     def _chunks(self, content: list[Raw], answer: WireEnvelope, events: list[StreamEvent]) -> None:
         """Mistral: a list of chunks, with reasoning among them. Chunks of another kind end those before."""
+        self._untag(events)
         own_name = self._quirks.provider
         for part in decode.chunks(content, answer.model, self._quirks):
             own = own_data(None if isinstance(part, ProviderPart) else part.provider_data, own_name)
@@ -222,6 +247,7 @@ class StreamedChoice:
         """The ends of all open parts."""
         events: list[StreamEvent] = []
         builder = self.builder
+        self._untag(events)
         self._end_reasoning(answer, events)
         if self._citations:
             self._end_text(events)

@@ -14,6 +14,7 @@ from modelwire import _http
 from modelwire.errors import BadRequestError, ProtocolError
 from modelwire.providers._body import made_up_id
 from modelwire.providers._openai_chat.errors import error_from_body
+from modelwire.providers._openai_chat.inline import split
 from modelwire.providers._openai_chat.tidy import tidied
 from modelwire.providers._openai_chat.wire import (
     CHOICE_KEPT,
@@ -163,7 +164,11 @@ def _parts(message: WireMessage, answer: WireAnswer, quirks: Quirks) -> list[Par
     if isinstance(message.content, list):
         parts += chunks(message.content, answer.model, quirks)
     elif message.content:
-        parts.append(Text(text=message.content, citations=citations(message.annotations, quirks)))
+        thought, said = split(message.content) if quirks.think_tags and not parts else ("", message.content)
+        if thought:
+            parts.append(reasoning(thought, "think", {}, answer.model, quirks))
+        if said:
+            parts.append(Text(text=said, citations=citations(message.annotations, quirks)))
     if message.refusal:
         parts.append(Refusal(text=message.refusal))
     if message.audio is not None and not message.audio.empty:
@@ -373,13 +378,15 @@ def usage(wire: WireUsage | None, quirks: Quirks) -> Usage | None:
         completion_image_tokens=completion.image_tokens,
         accepted_prediction_tokens=completion.accepted_prediction_tokens,
         rejected_prediction_tokens=completion.rejected_prediction_tokens,
-        cost=_cost(wire.cost),
+        cost=_cost(wire),
     )
 
 
-def _cost(wire: Any) -> float | None:
-    """US dollars: a number, or Perplexity's object."""
-    total = wire.get("total_cost") if isinstance(wire, dict) else wire
+def _cost(wire: WireUsage) -> float | None:
+    """US dollars."""
+    if wire.cost_in_usd_ticks is not None:
+        return wire.cost_in_usd_ticks / 10**10
+    total = wire.cost.get("total_cost") if isinstance(wire.cost, dict) else wire.cost
     return float(total) if isinstance(total, (int, float)) and not isinstance(total, bool) else None
 
 

@@ -16,6 +16,7 @@ from modelwire import _media
 from modelwire._option_table import WIRE
 from modelwire._schema_lowering import openai_strict
 from modelwire.errors import BadRequestError
+from modelwire.providers._openai_chat.inline import joined
 from modelwire.types import (
     AssistantMessage,
     Audio,
@@ -69,13 +70,15 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
     if not request.tools:
         # As `tool_choice`, "only allowed when 'tools' are specified".
         body.pop("parallel_tool_calls", None)
+    extra = options.get("extra_body") or {}
     if request.stream:
         body["stream"] = True
-        if quirks.stream_usage:
+        # Azure: "not accepted with data-sources requests".
+        if quirks.stream_usage and "data_sources" not in extra:
             body["stream_options"] = {"include_usage": True, **(options.get("stream_options") or {})}
     else:
         body.pop("stream_options", None)  # refused where nothing is streamed
-    body |= options.get("extra_body") or {}
+    body |= extra
     try:
         return msgspec.json.encode(body)
     except (TypeError, ValueError, OverflowError) as error:
@@ -157,7 +160,7 @@ def _input(part: str | InputPart, quirks: Quirks) -> Json | msgspec.Raw:
         case Image():
             return _image(part) | own_data(part.provider_data, quirks)
         case Audio():
-            return _audio(part) | own_data(part.provider_data, quirks)
+            return _audio(part, quirks) | own_data(part.provider_data, quirks)
         case Document():
             return _document(part, quirks) | own_data(part.provider_data, quirks)
         case Video():
@@ -203,7 +206,9 @@ def data_url(data: str, media_type: str | None, default: str) -> msgspec.Raw:
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;[\w.+=-]+)*")
 
 
-def _audio(part: Audio) -> Json:
+def _audio(part: Audio, quirks: Quirks) -> Json:
+    if part.url is not None and quirks.audio_urls:
+        return {"type": "audio_url", "audio_url": {"url": part.url}}
     media_type = part.media_type or (_media.sniff_base64(part.data) if part.data else None)
     form = _AUDIO_FORMATS.get(media_type or "")
     if part.data is None or form is None:
@@ -250,13 +255,25 @@ def _assistant(message: AssistantMessage, quirks: Quirks) -> Json:
 class _Assistant:
     """One assistant message in parts on its way to the wire."""
 
-    __slots__ = ("_audio", "_calls", "_chunks", "_message", "_opaque", "_quirks", "_reasoning", "_refusal", "_texts")
+    __slots__ = (
+        "_audio",
+        "_calls",
+        "_chunks",
+        "_inline",
+        "_message",
+        "_opaque",
+        "_quirks",
+        "_reasoning",
+        "_refusal",
+        "_texts",
+    )
 
     def __init__(self, message: AssistantMessage, quirks: Quirks) -> None:
         self._message = message
         self._quirks = quirks
         self._texts: list[Text] = []
         self._chunks: list[Json | msgspec.Raw] = []
+        self._inline = ""
         self._opaque = False
         self._reasoning: Json = {}
         self._refusal: list[str] = []
@@ -264,6 +281,8 @@ class _Assistant:
         self._audio: str | None = None
         for part in message.content:
             self._add(Text(text=part) if isinstance(part, str) else part)
+        if self._inline:
+            self._say(Text(text=""))
 
     def _add(self, part: Part) -> None:
         quirks = self._quirks
@@ -291,6 +310,9 @@ class _Assistant:
                 pass
 
     def _say(self, text: Text) -> None:
+        if self._inline:
+            text = msgspec.structs.replace(text, text=self._inline + text.text)
+            self._inline = ""
         self._texts.append(text)
         self._chunks.append(_text(text, self._quirks))
 
@@ -304,6 +326,9 @@ class _Assistant:
         if field == "content":
             self._opaque = True
             self._chunks.append({"type": "thinking", "thinking": [{"type": "text", "text": part.text}], **own})
+            return
+        if field == "think":
+            self._inline += joined(part.text)
             return
         members = self._reasoning
         if part.text and field:
@@ -363,9 +388,8 @@ def call_id(given: str, quirks: Quirks) -> str:
 
 def _tool_result(result: ToolResult, shown: list[Json | msgspec.Raw], quirks: Quirks) -> Json:
     """A `tool` message, which holds only text; what only a user may show is put into `shown`."""
-    content = result.content
-    if not isinstance(content, str):
-        content = _tool_texts(content, shown, quirks)
+    given = result.content
+    content = given if isinstance(given, str) else _tool_texts(given, shown, quirks)
     if result.is_error:
         content = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
     own = own_data(result.provider_data, quirks)

@@ -28,7 +28,12 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     required_word: str = "required"
     """What `tool_choice` calls a call of any tool."""
     reasoning_field: Literal["", "reasoning", "reasoning_content", "content"] = "reasoning_content"
-    """Member of an assistant message that takes its reasoning back; `content`: as `thinking` chunks; empty: nowhere."""
+    """Member of an assistant message that takes its reasoning back; `content`: as `thinking` chunks; empty: nowhere.
+
+    Reasoning that came in another place goes back to that one.
+    """
+    think_tags: bool = True
+    """Whether an answer that begins with `<think>` begins with reasoning: of a server without a parser for it."""
     reasoning_filler: str = ""
     """What an assistant message with calls carries as reasoning where it has none, for servers that insist on some."""
     reasoning_beside_completion: bool = False
@@ -49,6 +54,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Whether messages may hold lists of nothing but text; where not, texts are joined."""
     documents: bool = True
     """Whether user messages may hold `file` parts."""
+    audio_urls: bool = False
+    """Whether user messages may hold `audio_url` parts."""
     video: bool = False
     """Whether user messages may hold `video_url` parts."""
     short_call_ids: bool = False
@@ -57,4 +64,4 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Members that every request carries."""
 
 
-OPENAI = Quirks(provider="openai", developer_role=True, reasoning_field="", text_lists=True)
+OPENAI = Quirks(provider="openai", developer_role=True, reasoning_field="", think_tags=False, text_lists=True)

@@ -379,6 +379,11 @@ def _audio_part(members: Members, place: str, quirks: Quirks) -> Part:
     return Audio(data=data, media_type=media_type, provider_data=_own(members, quirks))
 
 
+def _audio_url_part(members: Members, place: str, quirks: Quirks) -> Part:
+    inner = _object(members.pop("audio_url", NOTHING), f"{place}.audio_url")
+    return Audio(url=_string(inner.pop("url", NOTHING), f"{place}.audio_url.url"), provider_data=_own(members, quirks))
+
+
 def _file_part(members: Members, place: str, quirks: Quirks) -> Part:
     inner = _object(members.pop("file", NOTHING), f"{place}.file")
     filename = _text(inner.get("filename", NOTHING)) or None
@@ -415,6 +420,7 @@ _PARTS: dict[str, Callable[[Members, str, Quirks], Part]] = {
     "refusal": _refusal_part,
     "image_url": _image_part,
     "input_audio": _audio_part,
+    "audio_url": _audio_url_part,
     "file": _file_part,
     "video_url": _video_part,
     "thinking": _thinking_part,

@@ -60,6 +60,8 @@ class WireUsage(msgspec.Struct):
     """Perplexity's place of it."""
     cost: Any = None
     """OpenRouter: US dollars. Perplexity: an object with `total_cost`."""
+    cost_in_usd_ticks: int | None = None
+    """xAI: "1 USD = 10,000,000,000 ticks", https://docs.x.ai/developers/cost-tracking."""
 
 
 # ---------------------------------------------------------------------- messages
