@@ -70,13 +70,11 @@ class StreamedChoice:
             self._think(reasoning or "", "reasoning" if delta.reasoning else "reasoning_content", delta, events)
         content = delta.content
         if content:
-            if not isinstance(content, str):
-                self._chunks(content, answer, events)
-            elif self._tags is None:
+            if self._tags is None and isinstance(content, str):
                 self._text.append(content)
                 events.append(self.builder.text(content))
             else:
-                self._tagged(*self._tags.feed(content), events)
+                self._more(content, answer, events)
         if delta.tool_calls:
             self._untag(events)
             for call in delta.tool_calls:
@@ -105,6 +103,13 @@ class StreamedChoice:
             events.append(self.builder.reasoning(text))
         else:
             self.builder.place("reasoning")
+
+    def _more(self, content: str | list[Raw], answer: WireEnvelope, events: list[StreamEvent]) -> None:
+        """Content that is not merely more text."""
+        if not isinstance(content, str):
+            self._chunks(content, answer, events)
+        elif self._tags is not None:
+            self._tagged(*self._tags.feed(content), events)
 
     def _tagged(self, thought: str, text: str, events: list[StreamEvent]) -> None:
         """Text with reasoning inside; once that is over, text is only text."""

@@ -55,11 +55,12 @@ class ChatStreamDecoder:
             raise self.error
         events: list[StreamEvent] = []
         try:
-            for index, frame in enumerate(self._framer.feed(data)):
+            frames = self._framer.feed(data)
+            for frame in frames:
                 if self._done:
                     break
                 if frame == b"[DONE]":
-                    self._raise_stray(self._framer.stray_before(index))
+                    self._raise_stray(self._framer.stray_before(frames.index(frame)))
                     events += self._finish()
                 else:
                     self._on_chunk(frame, events)
