@@ -14,6 +14,7 @@ from tests.providers.openai_responses_wire import (
     answer,
     by_bytes,
     codec_of,
+    completed,
     created,
     event,
     read,
@@ -96,6 +97,7 @@ def test_a_failure_without_a_word_is_the_servers(failed):
         read(created() + event("response.failed", response=response(status="failed"))).error, errors.ServerError
     )
     assert isinstance(read(created() + event("response.failed")).error, errors.ServerError)
+    assert isinstance(read(created() + event("response.failed", response={"id": "resp_1"})).error, errors.ServerError)
     assert isinstance(read(created() + event("error")).error, errors.ServerError)
 
 
@@ -146,6 +148,17 @@ def test_bare_json_in_the_stream_is_an_error_of_a_proxy(bare):
 
         assert isinstance(found.error, errors.RateLimitError)
         assert read(by_bytes(before + bare)).outcome == found.outcome
+
+
+def test_bare_json_before_the_last_event_counts():
+    bare = b'{"error":{"message":"Slow.","code":"rate_limit_exceeded"}}\n\n'
+
+    for stream in (created() + bare + completed(said("a")), bare + completed(said("a"))):
+        found = read(stream)
+
+        assert isinstance(found.error, errors.RateLimitError)
+        assert read(by_bytes(stream)).outcome == found.outcome
+    assert read(created() + completed(said("a")) + bare).error is None
 
 
 @pytest.mark.parametrize(

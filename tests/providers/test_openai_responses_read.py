@@ -244,6 +244,7 @@ def test_parts_that_cannot_be_told_are_kept_raw():
         {"type": "input_file"},
         {"type": "input_file", "file_data": "not a data URL", "filename": "a"},
         {"type": "input_file", "file_id": "f", "file_url": "https://a.example"},
+        {"type": "input_file", "file_url": "data:a/b;base64,AA==", "file_data": "data:a/b;base64,AA=="},
         {"type": "input_audio", "input_audio": {"format": "ogg", "data": "x"}},
         {"type": "input_audio"},
     ]

@@ -223,9 +223,10 @@ def test_reasoning_of_open_models_streams_its_text():
         event("response.reasoning_text.delta", output_index=0, content_index=0, delta="a"),
         event("response.reasoning_text.delta", output_index=0, content_index=0, delta="b"),
         event("response.reasoning_text.done", output_index=0, content_index=0, text="ab"),
-        done(item, output_index=0), completed(item),
+        done(item, output_index=0), text("c", output_index=1, content_index=0), completed(item, said("c")),
     )  # fmt: skip
 
+    assert [found.index for found in events if isinstance(found, TextDelta)] == [1]
     assert [found.text for found in events if isinstance(found, ReasoningDelta)] == ["a", "b"]
     assert fold(events).thought == "ab"
 
@@ -326,7 +327,32 @@ def test_numbers_may_be_missing_from_every_event():
     )  # fmt: skip
 
     assert fold(events).text == "ab"
-    assert [call.arguments for call in fold(events).tool_calls] == ["{}", '{"y":2}']
+    assert [(delta.arguments, delta.index) for delta in events if isinstance(delta, ToolCallDelta)] == [
+        ("{}", 2),
+        ('{"y":2}', 3),
+    ]
+
+
+def test_without_numbers_and_ids_an_item_lasts_until_it_is_done():
+    first, second = ({**said(text), "id": ""} for text in "ab")
+
+    events = folds_to_the_response(created(), text("a"), done(first), text("b"), done(second), completed(first, second))
+
+    assert [(delta.text, delta.index) for delta in events if isinstance(delta, TextDelta)] == [("a", 0), ("b", 1)]
+
+
+def test_every_call_has_an_end_though_its_deltas_say_it_all():
+    call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+
+    events = folds_to_the_response(
+        created(), added({**call, "arguments": ""}, output_index=0),
+        event("response.function_call_arguments.delta", output_index=0, delta="{}"), done(call, output_index=0),
+        completed(call),
+    )  # fmt: skip
+
+    assert [found.part for found in events if isinstance(found, PartEnd)] == [
+        FunctionCall(id="call_1", name="f", arguments="{}")
+    ]
 
 
 def test_ids_may_be_missing_too_or_change_on_the_way():
