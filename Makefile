@@ -33,7 +33,7 @@ format: $(VENV)/.ready
 codegen: $(VENV)/.ready
 	$(RUN) -m codegen
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml demo/requirements.txt
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip

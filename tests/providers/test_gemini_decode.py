@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ def test_results_unfold_to_events_that_fold_to_them(name: str):
     result = decoded(name)
 
     assert fold(unfold(result)) == result
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FIXTURES.glob("*.json")))
+def test_what_is_kept_of_an_answer_does_not_hold_its_whole_body(name: str):
+    body = (FIXTURES / name).read_bytes()
+    before = sys.getrefcount(body)
+    result = CODEC.decode(body)
+
+    assert sys.getrefcount(body) == before
+    assert result.provider == "gemini"
 
 
 def test_a_blocked_prompt_is_an_answer_without_parts_and_with_the_reason():
