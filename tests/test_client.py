@@ -22,6 +22,8 @@ from modelwire import (
     UserMessage,
     messages_from,
 )
+from modelwire.client import ProviderClient
+from modelwire.providers._openai_chat import ChatCodec
 from tests.chat_answers import HELLO, JSON, completion, sent, streamed, told
 from tests.fakes import FakeTransport, Reply, client_of, scripted
 
@@ -150,6 +152,33 @@ async def test_what_is_not_supported_can_be_dropped_and_is_listed(verb: str) -> 
         False,
         False,
     )
+
+
+class NoTools(ChatCodec):
+    """A server that knows neither tools nor formats."""
+
+    def refused(self, request: Any, info: Any) -> dict[str, str]:
+        given = {"tools": request.tools, "tool_choice": request.tool_choice, "response_format": request.response_format}
+        return {name: "it only chats" for name, value in given.items() if value is not None}
+
+
+async def test_tools_and_formats_can_be_refused_and_dropped_like_options() -> None:
+    transport = scripted(told())
+    client = ProviderClient(
+        model="m",
+        codec=NoTools("https://api.example.com/"),
+        family="OpenAIOptions",
+        given={"transport": transport, "clock": transport.clock},
+    )
+    call: dict[str, Any] = {"tools": [TOOL], "tool_choice": "required", "response_format": {"type": "json_object"}}
+
+    with pytest.raises(UnsupportedOptionError, match="tools is not supported: it only chats") as caught:
+        await client.create(HELLO, **call)
+    result = await client.create(HELLO, **call, unsupported="drop")
+
+    assert (caught.value.option, len(transport.requests)) == ("tools", 1)
+    assert sorted(result.dropped_options or ()) == ["response_format", "tool_choice", "tools"]
+    assert set(sent(transport.requests[0].body)) == {"model", "messages"}
 
 
 async def test_nothing_dropped_is_none() -> None:

@@ -330,6 +330,16 @@ async def test_the_deadline_of_a_stream_counts_from_the_first_event_asked_for() 
     assert items[-1].timing.total == 0.0
 
 
+async def test_the_deadline_of_a_stream_is_one_for_all_its_events() -> None:
+    transport = scripted(Reply(headers=EVENTS, body=text_chunks("Hi"), hold_body=True))
+    stream = client_of(transport, deadline=60).create_stream(HELLO)
+    assert await anext(stream) == "Hi"
+    transport.clock.time += 59.95
+
+    with anyio.fail_after(5), pytest.raises(ModelTimeoutError, match="deadline of 60"):
+        await anext(stream)
+
+
 async def test_no_scope_is_held_while_the_reader_has_an_event(server: ScriptedServer) -> None:
     """Scopes that stay open between events must be left in order; streams are not."""
     for _ in range(2):

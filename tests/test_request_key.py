@@ -11,13 +11,14 @@ from modelwire import (
     AzureOpenAIChatCompletionClient,
     Image,
     OpenAIChatCompletionClient,
+    OpenAICompatibleChatCompletionClient,
     SystemMessage,
     UnsupportedOptionError,
     UserMessage,
     connect,
 )
 from modelwire.client import ProviderClient
-from modelwire.providers._openai_chat import ChatCodec
+from modelwire.providers._openai_chat import ChatCodec, Quirks
 from tests.chat_answers import HELLO, streamed, told
 from tests.fakes import client_of, scripted
 
@@ -181,6 +182,16 @@ async def test_the_same_model_at_two_providers_has_two_keys(monkeypatch: pytest.
     monkeypatch.setenv("GROQ_API_KEY", "gsk-from-the-environment")
 
     assert await key(connect("groq:m")) != await key(connect("vllm:m"))
+
+
+async def test_two_kinds_of_servers_at_one_address_have_two_keys() -> None:
+    """They read the same body in different ways."""
+    one, other = (
+        OpenAICompatibleChatCompletionClient(model="m", base_url="http://localhost:8000", preset=Quirks(provider=name))
+        for name in ("one", "other")
+    )
+
+    assert await key(one) != await key(other)
 
 
 async def test_an_unusable_request_has_no_key_but_its_error() -> None:

@@ -55,10 +55,6 @@ def body_of(asked: ChatRequest) -> Any:
     return json.loads(CODEC.encode(asked, known(asked.model)).body)
 
 
-def contents_of(*messages: Message, model: str = NEW, **options: Any) -> Any:
-    return body_of(request(*messages, model=model, options=options or None))["contents"]
-
-
 def config_of(model: str = NEW, **options: Any) -> Any:
     return body_of(request(model=model, options=options))["generationConfig"]
 

@@ -69,7 +69,7 @@ def test_members_of_the_response_that_users_ask_for_are_kept(full):
 
     assert set(kept) == {"created_at", "service_tier", "input_transformations", "tool_usage"}
     assert bytes(kept["created_at"]) == b"1794787200.0"
-    assert msgspec.json.decode(kept["tool_usage"]) == {"web_search": {"num_requests": 1}}
+    assert msgspec.json.decode(kept["tool_usage"])["web_search"] == {"num_requests": 1}
 
 
 def test_reasoning_has_its_summary_byte_for_byte_beside_its_text(full):
@@ -305,6 +305,16 @@ def test_arguments_that_are_an_object_are_its_text():
     (call,) = decoded(called(arguments={"x": 1})).tool_calls
 
     assert call.arguments == '{"x":1}'
+
+
+@pytest.mark.parametrize("odd", [-1, 1.5, "3", None, 10**20, True])
+def test_an_offset_that_is_none_is_only_kept_in_the_annotation(odd):
+    annotation = {"type": "url_citation", "url": "https://a.example", "start_index": odd, "end_index": 4}
+
+    (citation,) = decoded(said("a", annotations=[annotation])).answer_parts[0].citations
+
+    assert (citation.start_index, citation.end_index) == (None, 4)
+    assert citation.provider_data == own(annotation=annotation)
 
 
 def test_usage_may_lack_its_details_or_be_missing():

@@ -285,6 +285,12 @@ def test_parts_of_one_message_stay_together_and_other_items_part_them():
     assert [part["text"] for part in alone[0]["content"]] == ["b"]
 
 
+def test_two_messages_stay_two():
+    texts = [Text(text=text, provider_data=own(phase="commentary")) for text in "ab"]
+
+    assert [len(item["content"]) for item in items_of(AssistantMessage(content=texts))] == [1, 1]
+
+
 def test_a_refusal_is_content_of_a_message():
     assert items_of(AssistantMessage(content=[Refusal(text="No.")])) == [
         {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
@@ -345,6 +351,7 @@ def test_reasoning_that_the_server_would_have_to_look_up_is_left_out_where_nothi
         (None, True),
         ("gpt-6-sol", True),
         ("gpt-6-sol-2026-09-01", True),
+        ("gpt-6", True),  # an alias
         ("gpt-6-luna-2026-09-01", False),
         ("gpt-5.4", False),
     ],
@@ -538,6 +545,8 @@ def test_built_in_tools_go_as_they_are_and_those_of_others_are_refused():
         (ToolChoice(mode="auto", tools=["f", "sql"]),
          {"type": "allowed_tools", "mode": "auto",
           "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "sql"}]}),
+        (ToolChoice(mode="auto", tools=["f"]),
+         {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}),
         (ProviderTool(data=raw({"type": "mcp", "server_label": "wiki"})), {"type": "mcp", "server_label": "wiki"}),
     ],
 )  # fmt: skip

@@ -184,6 +184,14 @@ def test_a_lone_text_of_the_models_stays_text():
     ]
 
 
+def test_texts_of_one_message_are_one_message_again():
+    parts = [{"type": "output_text", "text": text, "annotations": []} for text in "ab"]
+
+    (message,) = messages_of({"type": "message", "role": "assistant", "content": parts})
+
+    assert message.content == [Text(text="a"), Text(text="b", provider_data=own(content_index=1))]
+
+
 def test_consecutive_results_are_one_message_with_what_is_not_known_of_them():
     (message,) = messages_of(
         {"type": "function_call_output", "call_id": "1", "output": "a", "status": "completed", "name": "f"},

@@ -371,6 +371,39 @@ def test_ids_may_be_missing_too_or_change_on_the_way():
     assert [type(found) for found in events].count(TextDelta) == 2
 
 
+def test_a_refusal_after_a_text_is_a_part_of_its_own_without_numbers_too():
+    item = said("a")
+    item["content"].append({"type": "refusal", "refusal": "No."})
+
+    events = folds_to_the_response(
+        created(), text("a"), event("response.refusal.delta", delta="No."), done(item), completed(item)
+    )
+
+    assert events[1:3] == [TextDelta(text="a"), RefusalDelta(text="No.", index=1)]
+
+
+def test_a_text_that_is_repeated_after_its_end_is_not_told_again():
+    repeated = event("response.output_text.done", output_index=0, content_index=0, text="ab and more")
+
+    events = folds_to_the_response(
+        created(), text("ab", output_index=0, content_index=0), done(said("ab"), output_index=0), repeated,
+        completed(said("ab")),
+    )  # fmt: skip
+
+    assert [found.text for found in events if isinstance(found, TextDelta)] == ["ab"]
+
+
+def test_a_call_that_is_announced_without_its_name_is_told_when_it_is_done():
+    call = called(arguments='{"x":1}')
+
+    events = folds_to_the_response(
+        created(), added({"type": "function_call", "id": "fc_call_1"}, output_index=0), done(call, output_index=0),
+        completed(call),
+    )  # fmt: skip
+
+    assert events[1] == ToolCallStart(id="call_1", name="f")
+
+
 def test_a_call_that_was_never_announced_is_told_when_its_name_is_known():
     call = called(arguments='{"x":1}')
 

@@ -71,7 +71,7 @@ def refused(model: str, info: ModelInfo, options: dict[str, Any], *, tools: bool
     if "cached_content" in options and _row(info).get("explicit_caching") is False:
         reasons["cached_content"] = f"{model} caches by itself only"
     if (_row(info).get("generation") or 0) >= 3:
-        # "Multiple candidates is not enabled for this model": https://github.com/googleapis/js-genai/issues/1609
+        # "Multiple candidates is not enabled for this model", "Penalty is not enabled for this model".
         lost = {"n": "more than one answer", "frequency_penalty": "penalties", "presence_penalty": "penalties"}
         reasons |= {name: f"{model} does not take {what}" for name, what in lost.items() if name in options}
     if tools and formatted and (generation(model, info) or 3) < 3:

@@ -1,8 +1,8 @@
 """Sources of an answer: `groundingMetadata` and `citationMetadata` to citations of its texts.
 
 https://ai.google.dev/gemini-api/docs/google-search#grounding-response. Offsets are "measured in bytes" of UTF-8 from
-the start of the part. Which part that is, the server mostly does not say: `partIndex` is missing although the text is
-not part 0 (https://github.com/googleapis/python-genai/issues/961). The words of the segment, which come with it, tell.
+the start of the part. Which part that is, the server mostly does not say: recorded answers lack `partIndex` although the
+text is not part 0. The words of the segment, which come with it, tell.
 """
 
 from __future__ import annotations
