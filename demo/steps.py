@@ -92,10 +92,11 @@ async def streamed_answer(client: ChatCompletionClient) -> Measured:
                 live.write(item)
             else:
                 result = item
-    expect(len(pieces) > 1, "the answer did not come in pieces")
     expect(result is not None and result.text == "".join(pieces), "the result is not what the pieces add up to")
     assert result is not None
-    return Measured("streamed answer", checked(result))
+    measured = Measured("streamed answer", checked(result))
+    expect(len(pieces) > 1, "the answer did not come in pieces")
+    return measured
 
 
 async def structured_output(client: ChatCompletionClient) -> Measured:

@@ -142,6 +142,23 @@ def test_several_parts_of_one_message_have_a_place_each():
     assert fold(events).finish_reason == "refusal"
 
 
+def test_texts_may_take_turns():
+    """Of one message, and of two."""
+    first, second = said("ac"), said("e")
+    first["content"].append({"type": "output_text", "text": "bd", "annotations": []})
+    places = [("a", 0, 0), ("b", 0, 1), ("c", 0, 0), ("d", 0, 1), ("e", 1, 0)]
+
+    events = folds_to_the_response(
+        created(),
+        *(text(delta, output_index=item, content_index=part) for delta, item, part in places),
+        completed(first, second),
+    )
+
+    assert [(delta.text, delta.index) for delta in events if isinstance(delta, TextDelta)] == [
+        ("a", 0), ("b", 1), ("c", 0), ("d", 1), ("e", 2),
+    ]  # fmt: skip
+
+
 def test_items_that_overlap_keep_the_order_in_which_they_were_announced():
     message, call = said("b"), called()
 
