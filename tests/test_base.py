@@ -298,6 +298,42 @@ async def test_an_error_of_a_subclass_comes_through_unchanged(verb: str) -> None
 
 
 @pytest.mark.anyio
+async def test_chunks_without_text_are_no_chunks() -> None:
+    class Sparse(ChatCompletionClient):
+        async def stream(self, messages: Any, **kwargs: Any) -> Any:
+            for event in (TextDelta(text=""), TextDelta(text="Hi"), TextDelta(text=""), Finish(finish_reason="stop")):
+                yield event
+
+    items = [item async for item in Sparse().create_stream(ASK)]
+
+    assert [item if isinstance(item, str) else item.content for item in items] == ["Hi", "Hi"]
+
+
+@pytest.mark.anyio
+async def test_what_comes_after_another_task_closed_the_stream_is_not_given() -> None:
+    closed = anyio.Event()
+    seen: list[Any] = []
+
+    class Slow(ChatCompletionClient):
+        async def create(self, messages: Any, **kwargs: Any) -> CreateResult:
+            await closed.wait()
+            return RESULT
+
+    stream = Slow().stream(ASK)
+
+    async def read() -> None:
+        seen.extend([event async for event in stream])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        await stream.aclose()
+        closed.set()
+
+    assert seen == []
+
+
+@pytest.mark.anyio
 async def test_the_rest_of_the_interface_is_there_without_init() -> None:
     client = a_client({"create"})
 

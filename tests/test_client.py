@@ -109,6 +109,12 @@ async def test_an_unknown_name_suggests_the_near_one(name: str, near: str) -> No
         await body_of({name: 1})
 
 
+@pytest.mark.parametrize("name", ["model", "api_key", "base_url", "timeout", "max_retries", "transport", "gate"])
+async def test_a_setting_of_the_client_is_none_of_a_call(name: str) -> None:
+    with pytest.raises(BadRequestError, match=f"{name} is a setting of the client, not of a call"):
+        await body_of({name: None})
+
+
 async def test_an_unknown_name_without_a_near_one_points_to_extra_body() -> None:
     with pytest.raises(BadRequestError, match=r"xyzzy is not an option; .*extra_body"):
         await body_of({"xyzzy": 1})
@@ -181,6 +187,21 @@ async def test_tools_and_formats_can_be_refused_and_dropped_like_options() -> No
     assert set(sent(transport.requests[0].body)) == {"model", "messages"}
 
 
+async def test_a_refused_format_that_says_nothing_is_left_out_silently() -> None:
+    transport = scripted(told())
+    client = ProviderClient(
+        model="m",
+        codec=NoTools("https://api.example.com/"),
+        family="OpenAIOptions",
+        given={"transport": transport, "clock": transport.clock},
+    )
+
+    result = await client.create(HELLO, response_format={"type": "text"}, tools=[], tool_choice="auto")
+
+    assert result.dropped_options is None
+    assert set(sent(transport.requests[0].body)) == {"model", "messages"}
+
+
 async def test_nothing_dropped_is_none() -> None:
     assert (await client_of(scripted(told()), unsupported="drop").create(HELLO)).dropped_options is None
 
@@ -188,18 +209,19 @@ async def test_nothing_dropped_is_none() -> None:
 @pytest.mark.parametrize("model", ["o3", "gpt-5-mini", "gpt-5.6-sol"])
 async def test_a_reasoning_model_refuses_sampling_but_not_its_defaults(model: str) -> None:
     with pytest.raises(UnsupportedOptionError, match="temperature"):
-        await body_of({"temperature": 0.2}, model=model)
+        await body_of({"temperature": 0.2}, model=model, api="chat")
 
     body = await body_of(
         {"temperature": 1, "top_p": 1.0, "frequency_penalty": 0, "presence_penalty": 0.0, "logprobs": False},
         model=model,
+        api="chat",
     )
 
     assert body == PLAIN | {"model": model}
 
 
 async def test_a_model_that_can_stop_reasoning_takes_sampling_then() -> None:
-    body = await body_of({"temperature": 0.2, "reasoning_effort": "none"}, model="gpt-5.6-sol")
+    body = await body_of({"temperature": 0.2, "reasoning_effort": "none"}, model="gpt-5.6-sol", api="chat")
 
     assert (body["temperature"], body["reasoning_effort"]) == (0.2, "none")
 
@@ -220,7 +242,7 @@ async def test_an_unknown_model_gets_everything() -> None:
 
 
 async def test_model_info_of_the_user_goes_over_what_is_known() -> None:
-    body = await body_of({"temperature": 0.2}, model="o3", model_info={"reasoning": False})
+    body = await body_of({"temperature": 0.2}, model="o3", api="chat", model_info={"reasoning": False})
     client = client_of(scripted(told()), model="o3", model_info={"family": "mine"})
 
     assert body["temperature"] == 0.2

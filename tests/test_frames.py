@@ -79,6 +79,7 @@ PLACES = st.lists(st.integers(0, 200), max_size=12)
 @example(BOM + b"data: a\n\n", [1, 2])
 @example(b"data: a\r\n\r\n", [8])
 @example(b"data: a\r\r\ndata: b\n\n", [8, 9])
+@example(b"data: a\n\n\rdata: b\n\n", [8])
 def test_events_are_those_of_the_standard_wherever_the_bytes_are_cut(stream: bytes, places: list[int]) -> None:
     expected = reference(stream)
 

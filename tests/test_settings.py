@@ -191,6 +191,9 @@ async def test_every_option_may_be_a_default_of_the_client(kind: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "kind", "text"),
     [
+        ({"model": None}, ValueError, "model=None: the name of a model is needed"),
+        ({"model": " "}, ValueError, "model=' ': the name of a model is needed"),
+        ({"model": 7}, ValueError, "model=7: the name of a model is needed"),
         ({"transport": "fast"}, ValueError, "transport='fast' is not known"),
         ({"max_connections": 0}, ValueError, "max_connections=0: at least 1"),
         ({"verify": False}, ValueError, "verify=False would send the API key to anyone"),

@@ -19,6 +19,7 @@ from modelwire.types import (
     ChatRequest,
     InputPart,
     Part,
+    ResponseFormat,
     SystemMessage,
     Text,
     ToolMessage,
@@ -51,7 +52,9 @@ _ALLOWED: dict[type, tuple[type, ...]] = {
     ToolResult: _INPUT,
 }
 """What the content of each may consist of."""
+_OF_CLIENT = SETTINGS - {"deadline"} | {"model", "api_key", "base_url"}
 _NEUTRAL = (b"accept", b"content-type")
+_ANY_TEXT = ResponseFormat(type="text")
 
 
 class ProviderClient(ChatCompletionClient):
@@ -76,6 +79,8 @@ class ProviderClient(ChatCompletionClient):
 
         `known` are the model's facts where they are not those of `model` at this provider.
         """
+        if not isinstance(model, str) or not model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"model={model!r}: the name of a model is needed, such as model='gpt-4.1'")
         settings = cast("ClientSettings", {name: value for name, value in given.items() if name in SETTINGS})
         options = {name: value for name, value in given.items() if name not in SETTINGS}
         _options.check_names(options, family)
@@ -160,6 +165,9 @@ class ProviderClient(ChatCompletionClient):
         stream: bool,
     ) -> C:
         """A call of this kind, checked and encoded; nothing is sent yet."""
+        for name in given:
+            if name in _OF_CLIENT:
+                raise BadRequestError(f"{name} is a setting of the client, not of a call: pass it to the constructor")
         _options.check_names(given, self._family)
         call_options = _options.portable(given)
         deadline = to_deadline(call_options.pop("deadline", self._deadline))
@@ -249,9 +257,15 @@ def _without_refused_fields(
 ) -> tuple[ChatRequest, list[str]]:
     """The request without those of its fields that are no options and that the API or model lacks all the same.
 
-    Raises `UnsupportedOptionError`, unless the options say `unsupported="drop"`.
+    Raises `UnsupportedOptionError`, unless the options say `unsupported="drop"`, or the field says nothing.
     """
-    fields = [name for name in ("tools", "tool_choice", "response_format") if name in refused]
+    if "response_format" in refused and request.response_format == _ANY_TEXT:
+        request = msgspec.structs.replace(request, response_format=None)
+    fields = [
+        name
+        for name in ("tools", "tool_choice", "response_format")
+        if name in refused and getattr(request, name) is not None
+    ]
     if not fields:
         return request, []
     if (request.options or {}).get("unsupported") != "drop":

@@ -106,6 +106,11 @@ def test_calls_may_interleave_and_end_with_the_choice() -> None:
         ),
         pytest.param([function("f", {"a": 1}, id="x", index=0)], [("x", "f", '{"a":1}')], id="arguments as an object"),
         pytest.param([function("f", id="x", index=0)], [("x", "f", "")], id="no arguments"),
+        pytest.param(
+            [{"index": 0, "id": "x", "type": 5, "function": "none", "custom": {"name": "g", "input": {"a": 1}}}],
+            [("x", "g", '{"a":1}')],
+            id="input as an object, a member of another type",
+        ),
         pytest.param([function("f", "{}", id=5, index="0")], [("5", "f", "{}")], id="id as a number, index as text"),
         pytest.param(
             [[function("f", "{}", id="x", index=0), function("g", "[]", id="y", index=1)]],

@@ -53,7 +53,13 @@ def raw(text: str) -> msgspec.Raw:
         ({"content": "a", "refusal": ""}, [Text(text="a")]),
         ({"content": "a", "refusal": False}, [Text(text="a")]),
         ({"content": "a", "reasoning": {"text": "b"}}, [Text(text="a")]),
+        ({"content": "a", "reasoning_content": ["b"]}, [Text(text="a")]),
         ({"content": "a", "annotations": "none"}, [Text(text="a")]),
+        ({"content": "a", "audio": "none", "function_call": "none", "images": {}}, [Text(text="a")]),
+        (
+            {"content": 1, "function_call": {"name": "f", "arguments": {"a": 1}}},
+            [Text(text="1"), FunctionCall(id="call_c6cf1ae236f78047cc141132", name="f", arguments='{"a":1}')],
+        ),
         (
             {"content": "a", "reasoning": "r", "reasoning_content": "other"},
             [Reasoning(text="r", provider=OWN, model="m-1", provider_data={OWN: {"field": raw('"reasoning"')}}), Text(text="a")],

@@ -204,6 +204,7 @@ def test_a_chunk_may_be_strange(odd: bytes) -> None:
     found = result(b"\xef\xbb\xbf" + odd, event({"choices": [{"delta": {}, "finish_reason": "end_turn"}]}), DONE)
 
     assert (found.text, found.finish_reason, found.raw_finish_reason) == ("a", "stop", "end_turn")
+    assert isinstance(read(odd, "plain").events[0], Start)
 
 
 def test_empty_members_are_no_parts() -> None:
@@ -251,6 +252,24 @@ def test_chunks_of_content_keep_their_order() -> None:
         ),
         Text(text="five"),
     ]
+
+
+def test_reasoning_without_text_keeps_its_place() -> None:
+    encrypted = msgspec.Raw(b'{"type":"reasoning.encrypted","data":"x"}')
+    found = result(
+        chunk({"reasoning_details": [encrypted]}), chunk({"content": "a"}), STOP, DONE, provider="openrouter"
+    )
+
+    assert [part.type for part in found.parts] == ["reasoning", "text"]
+
+
+def test_filters_that_saw_nothing_say_nothing() -> None:
+    chunks = [
+        chunk({"content": "a"}, _content_filter_results=seen) for seen in (None, {}, {"hate": {"filtered": False}})
+    ]
+    found = result(*chunks, chunk({}, "stop", _content_filter_results=None), DONE, provider="azure")
+
+    assert bytes(found.provider_data["azure"]["content_filter_results"]) == b'{"hate":{"filtered":false}}'
 
 
 def test_thoughts_with_sources_are_kept_whole() -> None:
