@@ -79,8 +79,6 @@ class ProviderClient(ChatCompletionClient):
 
         `known` are the model's facts where they are not those of `model` at this provider.
         """
-        if not isinstance(model, str) or not model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"model={model!r}: the name of a model is needed, such as model='gpt-4.1'")
         settings = cast("ClientSettings", {name: value for name, value in given.items() if name in SETTINGS})
         options = {name: value for name, value in given.items() if name not in SETTINGS}
         _options.check_names(options, family)

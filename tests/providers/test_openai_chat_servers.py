@@ -260,13 +260,13 @@ def test_functions_are_refused_while_a_newer_model_reasons(model: str, options: 
 
     assert caught.value.option == "tools"
     assert caught.value.message == (
-        f"{model} calls no functions in Chat Completions while it reasons; use the Responses API, "
+        f"{model} calls no functions in Chat Completions while it reasons; pass api='responses', "
         "or pass reasoning_effort='none'"
     )
 
 
 def test_functions_are_refused_by_a_model_that_always_reasons() -> None:
-    with pytest.raises(UnsupportedOptionError, match=r"while it reasons; use the Responses API$"):
+    with pytest.raises(UnsupportedOptionError, match=r"while it reasons; pass api='responses'$"):
         encoded("gpt-6-astra")
 
 

@@ -46,7 +46,11 @@ def lookup(provider: str, model: str) -> ModelInfo:
 
     A dated version and a fine-tuned model have the facts of the model that they come from, unless the table knows
     better.
+
+    Raises `ValueError` for what is no name.
     """
+    if not isinstance(model, str) or not model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"model={model!r}: the name of a model is needed, such as model='gpt-4.1'")
     table = rows(provider)
     tuned = _TUNED.match(model)
     name = tuned[1] if tuned else model
@@ -67,6 +71,12 @@ def merged(known: ModelInfo, given: Mapping[str, Any] | None) -> ModelInfo:
             f"model_info is a dict, such as {{'vision': True, 'family': 'unknown'}}, not {type(given).__name__}"
         )
     return cast("ModelInfo", {**known, **given})
+
+
+def prefers_responses(info: ModelInfo) -> bool:
+    """Whether a model is better reached by OpenAI's Responses API than by Chat Completions, where there are both."""
+    apis = info.get("apis", ("chat", "responses"))
+    return "responses" in apis and (info.get("reasoning", False) or "chat" not in apis)
 
 
 _PERMISSIVE: dict[str, Any] = {

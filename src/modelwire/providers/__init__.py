@@ -26,6 +26,7 @@ CLIENTS = {
 
 CODECS = {
     "openai-chat": ("modelwire.providers._openai_chat", "ChatCodec"),
+    "openai-responses": ("modelwire.providers._openai_responses", "ResponsesCodec"),
     "anthropic": ("modelwire.providers._anthropic", "AnthropicCodec"),
     "gemini": ("modelwire.providers._gemini", "GeminiCodec"),
     "ollama": ("modelwire.providers._ollama", "OllamaCodec"),

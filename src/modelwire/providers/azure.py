@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from modelwire._stream import EventStream, TextStream
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import OpenAIOptions
+    from modelwire.protocols import Codec
     from modelwire.types import CreateResult, Message
 
     class _Given(ClientSettings, OpenAIOptions, total=False):
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 """Works on `openai.azure.com` hosts; Foundry's own hosts may want `https://ai.azure.com/.default`."""
+
+RESPONSES_SINCE = "2025-03-01"
+"""Date of the first `api-version` of the classic path that has the Responses API."""
 
 V1_VERSIONS = ("v1", "latest", "preview")
 """Values of `api-version` that the v1 path takes; any other is a date, and means the classic path."""
@@ -47,6 +51,9 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
     and `azure_deployment` (or `deployment_name`) the deployment, by default named like `model`. With a dated `api_version`
     (`OPENAI_API_VERSION`) the classic path is used, else the v1 path. `model` tells what was deployed, so that its
     facts are known.
+
+    `api` is `"chat"`, `"responses"`, or `"auto"`: the Responses API on the v1 path where the model is known to reason,
+    Chat Completions otherwise.
 
     The credential is one of `api_key` (`AZURE_OPENAI_API_KEY`), `azure_ad_token` (`AZURE_OPENAI_AD_TOKEN`), and
     `azure_ad_token_provider`: a function, sync or async, that gives an Entra token, or a credential of
@@ -68,11 +75,11 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
         azure_ad_token_provider: Any = None,
         azure_ad_scope: str | None = None,
         base_url: str | None = None,
-        api: Literal["auto", "chat"] | None = None,
+        api: Literal["auto", "chat", "responses"] | None = None,
         **given: Unpack[_Given],
     ) -> None:
-        if api not in (None, "auto", "chat"):
-            raise ValueError(f"api={api!r}: it is 'auto' or 'chat'")
+        if api not in (None, "auto", "chat", "responses"):
+            raise ValueError(f"api={api!r}: it is 'auto', 'chat' or 'responses'")
         resource = _one_of("endpoint", endpoint, "azure_endpoint", azure_endpoint)
         deployment = _one_of("deployment_name", deployment_name, "azure_deployment", azure_deployment) or model
         if not deployment:
@@ -84,16 +91,18 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
                 "no endpoint: pass azure_endpoint='https://<resource>.openai.azure.com' or set AZURE_OPENAI_ENDPOINT"
             )
         secrets, token = _credential(api_key, azure_ad_token, azure_ad_token_provider, azure_ad_scope or SCOPE)
-        # "stream_options.include_usage needs 2024-09-01-preview"; dates compare as text.
-        quirks = msgspec.structs.replace(QUIRKS, stream_usage=version is None or version >= "2024-09-01")
+        known = models.lookup("openai", model or deployment)
+        if api in (None, "auto"):
+            info = models.merged(known, given.get("model_info"))
+            api = "responses" if _is_v1(base_url, version) and models.prefers_responses(info) else "chat"
         super().__init__(
             model=deployment,
-            codec=ChatCodec(_url(resource, deployment, version, whole=base_url is not None), quirks),
+            codec=_codec(resource, deployment, version, api, whole=base_url is not None),
             family="OpenAIOptions",
             given=given,
             secret_headers=secrets,
             token=token,
-            known=models.lookup("openai", model or deployment),
+            known=known,
         )
 
     if TYPE_CHECKING:
@@ -132,19 +141,39 @@ def _one_of(first: str, left: str | None, second: str, right: str | None) -> str
     return left or right
 
 
-def _url(resource: str, deployment: str, version: str | None, *, whole: bool) -> str:
+def _is_v1(base_url: str | None, version: str | None) -> bool:
+    """Whether this is Azure's v1 path; a gateway may have any path, and then it is not known what it has behind it."""
+    if version and version not in V1_VERSIONS:
+        return False
+    return base_url is None or base_url.partition("?")[0].rstrip("/").endswith("/openai/v1")
+
+
+def _codec(resource: str, deployment: str, version: str | None, api: str, *, whole: bool) -> Codec:
+    if api == "chat":
+        # Only Chat Completions has the deployment in the classic path.
+        classic = f"/openai/deployments/{quote(deployment, safe='')}/chat/completions"
+        # "stream_options.include_usage needs 2024-09-01-preview"; dates compare as text.
+        quirks = msgspec.structs.replace(QUIRKS, stream_usage=version is None or version >= "2024-09-01")
+        return ChatCodec(_url(resource, "/chat/completions", classic, version, whole=whole), quirks)
+    from modelwire.providers._openai_responses import ResponsesCodec  # noqa: PLC0415  # only where it is used
+
+    if version and version not in V1_VERSIONS and version < RESPONSES_SINCE:
+        raise ValueError(f"api='responses' needs api_version='{RESPONSES_SINCE}-preview' or later, or none")
+    return ResponsesCodec(_url(resource, "/responses", "/openai/responses", version, whole=whole), QUIRKS.provider)
+
+
+def _url(resource: str, path: str, classic: str, version: str | None, *, whole: bool) -> str:
+    """The URL of `path`; `classic` is where it lies in the versions before v1, `whole` says to leave the base as it is."""
     base = _endpoint.checked_base_url(resource)
     if whole:
-        url = _endpoint.endpoint(base, "/chat/completions")
+        url = _endpoint.endpoint(base, path)
         return f"{url}?api-version={quote(version, safe='')}" if version and "api-version=" not in url else url
     base = base.removesuffix("/v1").removesuffix("/openai")
     if version is None:
-        return f"{base}/openai/v1/chat/completions"
+        return f"{base}/openai/v1{path}"
     if version in V1_VERSIONS:
-        return f"{base}/openai/v1/chat/completions?api-version={version}"
-    return (
-        f"{base}/openai/deployments/{quote(deployment, safe='')}/chat/completions?api-version={quote(version, safe='')}"
-    )
+        return f"{base}/openai/v1{path}?api-version={version}"
+    return f"{base}{classic}?api-version={quote(version, safe='')}"
 
 
 def _credential(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from modelwire import models
 from modelwire.client import ProviderClient
 from modelwire.providers import _endpoint
 from modelwire.providers._openai_chat import OPENAI, ChatCodec, Quirks
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from modelwire._stream import EventStream, TextStream
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import OpenAIOptions
+    from modelwire.protocols import Codec
     from modelwire.types import CreateResult, Message
 
     class _Given(ClientSettings, OpenAIOptions, total=False):
@@ -26,12 +28,15 @@ BASE_URL = "https://api.openai.com/v1"
 
 
 class OpenAIChatCompletionClient(ProviderClient):
-    """A client of an OpenAI model, or of any server that speaks OpenAI's Chat Completions.
+    """A client of an OpenAI model, or of any server that speaks OpenAI's Chat Completions or Responses API.
 
     `api_key` defaults to `OPENAI_API_KEY`, `base_url` to `OPENAI_BASE_URL`, `organization` to `OPENAI_ORG_ID` and
     `project` to `OPENAI_PROJECT_ID`. The key of the environment is only ever sent to OpenAI itself or to the server
     that `OPENAI_BASE_URL` names: another `base_url` gets the key that is passed with it, or that of its preset (see
     `providers/compatible.py`), or none. Organization and project of the environment go to OpenAI alone.
+
+    `api` is `"chat"`, `"responses"`, or `"auto"`: the Responses API for models of OpenAI that reason, since Chat
+    Completions loses their reasoning between turns and denies tools to the newer ones; Chat Completions for all others.
 
     Options of the generation (`max_tokens`, `temperature`, ...) are defaults for all calls. Raises `ValueError` for
     settings that cannot work together.
@@ -45,11 +50,11 @@ class OpenAIChatCompletionClient(ProviderClient):
         base_url: str | None = None,
         organization: str | None = None,
         project: str | None = None,
-        api: Literal["auto", "chat"] | None = None,
+        api: Literal["auto", "chat", "responses"] | None = None,
         **given: Unpack[_Given],
     ) -> None:
-        if api not in (None, "auto", "chat"):
-            raise ValueError(f"api={api!r}: it is 'auto' or 'chat'")
+        if api not in (None, "auto", "chat", "responses"):
+            raise ValueError(f"api={api!r}: it is 'auto', 'chat' or 'responses'")
         from_variable = _endpoint.from_environment("OPENAI_BASE_URL")
         url = _endpoint.checked_base_url(base_url or from_variable or BASE_URL)
         own = _is_openai(url)
@@ -65,9 +70,12 @@ class OpenAIChatCompletionClient(ProviderClient):
             project = project or _endpoint.from_environment("OPENAI_PROJECT_ID")
         headers = {"openai-organization": organization, "openai-project": project}
         quirks = OPENAI if own else preset.quirks if preset else Quirks()
+        if api in (None, "auto"):
+            known = models.merged(models.lookup("openai", model), given.get("model_info"))
+            api = "responses" if own and models.prefers_responses(known) else "chat"
         super().__init__(
             model=model,
-            codec=ChatCodec(_endpoint.endpoint(url, "/chat/completions"), quirks),
+            codec=_codec(url, quirks, api),
             family="OpenAIOptions" if own else "CompatibleOptions",
             given=given,
             secret_headers=_endpoint.bearer(api_key),
@@ -102,6 +110,14 @@ class OpenAIChatCompletionClient(ProviderClient):
             tool_choice: ToolChoiceLike = "auto",
             **options: Unpack[OpenAIOptions],
         ) -> TextStream: ...
+
+
+def _codec(url: str, quirks: Quirks, api: str) -> Codec:
+    if api == "chat":
+        return ChatCodec(_endpoint.endpoint(url, "/chat/completions"), quirks)
+    from modelwire.providers._openai_responses import ResponsesCodec  # noqa: PLC0415  # only where it is used
+
+    return ResponsesCodec(_endpoint.endpoint(url, "/responses"), quirks.provider)
 
 
 def _is_openai(url: str) -> bool:

@@ -50,7 +50,7 @@ class ChatCodec:
         """Options that this server or model answers with an error."""
         options = request.options or {}
         reasons = {name: reason for name, reason in self._quirks.refused.items() if name in options}
-        return reasons | _refused_while_reasoning(request, info)
+        return reasons | refused_while_reasoning(request, info)
 
     def encode(self, request: ChatRequest, info: ModelInfo) -> HttpRequest:
         """The HTTP request."""
@@ -89,7 +89,7 @@ _SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
 _NEVER_WITH_REASONING_MODELS = ("frequency_penalty", "presence_penalty", "logit_bias", "stop")
 
 
-def _refused_while_reasoning(request: ChatRequest, info: ModelInfo) -> dict[str, str]:
+def refused_while_reasoning(request: ChatRequest, info: ModelInfo) -> dict[str, str]:
     """Reasoning models take sampling options only while they do not reason.
 
     https://platform.openai.com/docs/guides/latest-model, "parameter compatibility"
@@ -130,6 +130,6 @@ def _check_tools(request: ChatRequest, info: ModelInfo) -> None:
         return
     remedy = ", or pass reasoning_effort='none'" if can_stop else ""
     raise UnsupportedOptionError(
-        f"{request.model} calls no functions in Chat Completions while it reasons; use the Responses API{remedy}",
+        f"{request.model} calls no functions in Chat Completions while it reasons; pass api='responses'{remedy}",
         option="tools",
     )

@@ -20,7 +20,15 @@ from modelwire.providers._openai_chat.wire import UNREADABLE
 if TYPE_CHECKING:
     from modelwire.protocols import HttpResponse
 
-_CONTENT_FILTER = {"content_filter", "content_policy_violation", "responsibleaipolicyviolation", "moderation_blocked"}
+_CONTENT_FILTER = {
+    "content_filter",
+    "content_policy_violation",
+    "responsibleaipolicyviolation",
+    "moderation_blocked",
+    "image_content_policy_violation",
+    "bio_policy",
+    "misalignment_policy_violation",
+}
 _CONTEXT = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
 _CONTEXT_TEXT = re.compile(
     r"maximum (context|prompt) length|context length exceeded|context[- ]window|available context size"
@@ -39,6 +47,9 @@ _QUOTA = {
 }
 _KEY = {"invalid_api_key", "invalid_authentication", "authentication_error"}
 _UNSUPPORTED = {"unsupported_parameter", "unsupported_value"}
+_MESSAGES = ("messages", "input")
+"""Members of a request that hold the conversation: what is unsupported inside is no option."""
+_MODEL = {"model_not_found", "deploymentnotfound"}
 _SECRET = re.compile(r"\b((?:sk|gsk|xai|pk|csk|fw|tgp)[-_]|AIza)[\w*.-]{6,}")
 """Providers quote wrong keys in their errors, masked more or less."""
 
@@ -59,6 +70,27 @@ _STATUS_OF_WORD = {
     "not_found_error": 404,
     "content_filter": 400,
     "context_length_exceeded": 400,
+    # Of the Responses API, whose other codes (`vector_store_timeout`) are failures of the server.
+    "invalid_prompt": 400,
+    "data_residency_mismatch": 400,
+    "bio_policy": 400,
+    "misalignment_policy_violation": 400,
+    "image_content_policy_violation": 400,
+    "invalid_image": 400,
+    "invalid_image_format": 400,
+    "invalid_base64_image": 400,
+    "invalid_image_url": 400,
+    "invalid_image_mode": 400,
+    "image_too_large": 400,
+    "image_too_small": 400,
+    "image_parse_error": 400,
+    "image_file_too_large": 400,
+    "image_file_not_found": 400,
+    "unsupported_image_media_type": 400,
+    "empty_image_file": 400,
+    "failed_to_download_image": 400,
+    "previous_response_not_found": 400,
+    "model_not_found": 404,
 }
 """HTTP status that an error inside a 200 answer stands for, by its `code` or `type`."""
 
@@ -225,8 +257,10 @@ def _kind(status: int, said: _Said) -> tuple[type[errors.ModelClientError], bool
         return errors.QuotaExceededError, None
     if words & _KEY or status == 401 or (status == 400 and _KEY_TEXT.search(said.message)):
         return errors.AuthenticationError, None
-    if status < 500 and words & _UNSUPPORTED and not (said.param or "").startswith("messages"):
+    if status < 500 and words & _UNSUPPORTED and not (said.param or "").startswith(_MESSAGES):
         return errors.UnsupportedOptionError, None
+    if status == 400 and words & _MODEL:
+        return errors.NotFoundError, None
     return _KIND_OF_STATUS.get(status) or _kind_of_class(status)
 
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from modelwire._option_table import WIRE
+
 NO_OVERRIDES: Mapping[str, str] = {}
 
 
@@ -64,4 +66,17 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Members that every request carries."""
 
 
-OPENAI = Quirks(provider="openai", developer_role=True, reasoning_field="", think_tags=False, text_lists=True)
+_RESPONSES_ONLY = {
+    name: "Chat Completions does not have it; the Responses API does: pass api='responses'"
+    for name in WIRE["openai-responses"]
+    if name not in WIRE["openai-chat"]
+}
+
+OPENAI = Quirks(
+    provider="openai",
+    refused=_RESPONSES_ONLY,
+    developer_role=True,
+    reasoning_field="",
+    think_tags=False,
+    text_lists=True,
+)
