@@ -25,6 +25,7 @@ from modelwire.types import (
     FunctionCall,
     Image,
     LogprobsDelta,
+    Part,
     PartEnd,
     ProviderEvent,
     ProviderPart,
@@ -109,6 +110,46 @@ def test_the_events_of_a_result_add_up_to_it(result: CreateResult) -> None:
     assert fold(events) == result
     assert isinstance(events[0], Start)
     assert isinstance(events[-1], Finish)
+
+
+def test_a_result_is_streamed_as_a_provider_would() -> None:
+    call = FunctionCall(id="c", name="f", arguments="{}")
+    cited = Text(text="b", citations=[Citation(url="u")])
+    parts: list[Part] = [
+        Reasoning(text="r"),
+        Reasoning(signature="s"),
+        Text(text="a"),
+        cited,
+        Refusal(text="no"),
+        call,
+        Image(url="u"),
+    ]
+    token = TokenLogprob(token="a", logprob=-1.0)
+    other = Choice(index=1, parts=[Text(text="c")], finish_reason="length", raw_finish_reason="max", logprobs=[token])
+    result = CreateResult(
+        parts=parts, finish_reason="stop", id="1", model="m", usage=USAGE, logprobs=[token], alternatives=[other]
+    )  # fmt: skip
+
+    assert unfold(result) == [
+        Start(id="1", model="m"),
+        ReasoningDelta(text="r", index=0),
+        PartEnd(part=parts[0], index=0),
+        PartEnd(part=parts[1], index=1),
+        TextDelta(text="a", index=2),
+        TextDelta(text="b", index=3),
+        PartEnd(part=cited, index=3),
+        RefusalDelta(text="no", index=4),
+        PartEnd(part=parts[4], index=4),
+        ToolCallStart(id="c", name="f", index=5),
+        ToolCallDelta(arguments="{}", index=5),
+        PartEnd(part=call, index=5),
+        PartEnd(part=parts[6], index=6),
+        LogprobsDelta(logprobs=[token]),
+        TextDelta(text="c", choice=1),
+        LogprobsDelta(logprobs=[token], choice=1),
+        ChoiceEnd(finish_reason="length", raw_finish_reason="max", choice=1),
+        Finish(finish_reason="stop", usage=USAGE, id="1", model="m"),
+    ]
 
 
 @MANY

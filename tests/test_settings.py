@@ -309,3 +309,11 @@ def test_connect_passes_bad_options_on_too() -> None:
 
 def test_a_client_of_one_setting_leaves_another_alone() -> None:
     assert client_of(scripted(told()), timeout=5).timeouts != client_of(scripted(told())).timeouts
+
+
+def test_the_password_of_a_malformed_proxy_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="not the URL of a proxy") as caught:
+        OpenAIChatCompletionClient(model="m", api_key="k", proxy="user:hunter2-hunter2@host")
+
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None

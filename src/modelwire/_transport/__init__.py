@@ -62,6 +62,15 @@ DRAIN_BYTES = 64 * 1024
 DEFAULTS = Timeouts()
 
 
+def _proxy(library: Any, url: str) -> Any:
+    """A proxy; the library's own error would show the password that may stand in the URL."""
+    try:
+        return library.Proxy(url)
+    except (ValueError, library.InvalidURL):
+        pass
+    raise ValueError("proxy: not the URL of a proxy, such as 'http://host:3128' or 'http://user:password@host:3128'")
+
+
 class HttpxTransport:
     """Implements `modelwire.protocols.Transport` over the pooled connections of httpx.
 
@@ -100,7 +109,7 @@ class HttpxTransport:
         self._passed = http_client is not None
         self._closed = False
         self._verify = verify
-        self._proxy = None if proxy is None else self._library.Proxy(proxy)
+        self._proxy = None if proxy is None else _proxy(self._library, proxy)
         self._max_connections = MAX_CONNECTIONS if max_connections is None else max_connections
         self._body: Any = _body_type(self._library)
         self._unset_timeout = self._library.Timeout(5.0)
