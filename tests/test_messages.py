@@ -267,6 +267,10 @@ DICTS: list[tuple[dict[str, Any], Any]] = [
         ToolMessage(content=[ToolResult(call_id="c", content="1", name="f")]),
     ),
     (
+        {"role": "tool", "tool_call_id": "c", "content": "1", "is_error": True},
+        ToolMessage(content=[ToolResult(call_id="c", content="1", is_error=True)]),
+    ),
+    (
         {"role": "tool", "content": [{"type": "tool_result", "call_id": "c", "content": "1", "is_error": True}]},
         ToolMessage(content=[ToolResult(call_id="c", content="1", is_error=True)]),
     ),

@@ -74,6 +74,10 @@ def raw(text: str) -> msgspec.Raw:
             [FunctionCall(id="c", name="f", arguments='{"a":1}')],
         ),
         (
+            {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": None}, "extra_content": None, "index": 0}]},
+            [FunctionCall(id="c", name="f", arguments="")],
+        ),
+        (
             {"tool_calls": [{"id": "c", "type": "mcp", "server": "s"}]},
             [ProviderPart(provider=OWN, kind="mcp", data=raw('{"id":"c","type":"mcp","server":"s"}'))],
         ),

@@ -175,6 +175,8 @@ def test_a_tool_choice_is_written_and_read_back(choice: Any, wire: Any) -> None:
     assert body_of(request)["tool_choice"] == wire
     again = codec_of().decode_request(codec_of().encode(request, {}).body)
     assert body_of(again)["tool_choice"] == wire
+    if wire != "none" and isinstance(request.tool_choice, ToolChoice):
+        assert again.tool_choice == request.tool_choice
 
 
 def test_auto_is_what_is_meant_without_a_choice() -> None:

@@ -24,6 +24,8 @@ from modelwire.errors import (
 )
 from modelwire.providers._openai_chat import Quirks
 from modelwire.types import (
+    Audio,
+    AudioDelta,
     ChoiceEnd,
     Citation,
     CitationDelta,
@@ -108,6 +110,25 @@ def test_reasoning_a_refusal_logprobs_and_sources_have_events_of_their_own() -> 
         PartEnd(part=Refusal(text="No."), index=2),
     ]
     assert events[-1].finish_reason == "refusal"  # type: ignore[union-attr]
+
+
+def test_sound_comes_in_pieces_and_its_end_after_the_reason() -> None:
+    events = read_all(
+        [
+            chunk({"audio": {"id": "audio_1"}}),
+            chunk({"audio": {"transcript": "Hi"}}),
+            chunk({"audio": {"data": "AAEC"}}),
+            STOP,
+            chunk({"audio": {"expires_at": 9}}),
+            DONE,
+        ]
+    )
+
+    assert events[1:-1] == [
+        AudioDelta(data="", transcript="Hi"),
+        AudioDelta(data="AAEC"),
+        PartEnd(part=Audio(id="audio_1", data="AAEC", transcript="Hi", expires_at=9)),
+    ]
 
 
 def test_several_choices_are_kept_apart() -> None:
