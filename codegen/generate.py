@@ -131,11 +131,6 @@ def _option_table(schema: prepass.Json) -> str:
             _ranges(table),
             "Least and greatest value of a number.",
         ),
-        (
-            "CHOICES: dict[str, tuple[str, ...]]",
-            {k: tuple(v) for k, v in _column(table, "enum").items()},
-            "Words allowed.",
-        ),
     ]
     lines = [
         _header(schema, "The option table of the schema."),

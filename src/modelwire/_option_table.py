@@ -263,15 +263,6 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 }
 """Least and greatest value of a number."""
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "reasoning_effort": ("none", "minimal", "low", "medium", "high", "xhigh", "max"),
-    "verbosity": ("low", "medium", "high"),
-    "prompt_cache_retention": ("in_memory", "24h"),
-    "truncation": ("auto", "disabled"),
-    "speed": ("standard", "fast"),
-}
-"""Words allowed."""
-
 FAMILIES: dict[str, frozenset[str]] = {
     "CommonOptions": frozenset(
         [

@@ -7,12 +7,15 @@ One lowering per provider: schema in, `Lowered` out, the caller's schema untouch
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from modelwire.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Schema = dict[str, Any]
 
@@ -83,6 +86,25 @@ def fits_openai_strict(schema: dict[str, Any]) -> bool:
     except BadRequestError:
         return False
     return True
+
+
+def lowered_json(lower: Callable[[dict[str, Any]], Lowered], schema: dict[str, Any]) -> msgspec.Raw:
+    """`schema` as `lower` rewrites it, as JSON; done once however often it is sent.
+
+    Raises the `BadRequestError` of `lower`.
+    """
+    lowered = _lowered_json(lower, msgspec.json.encode(schema))
+    if isinstance(lowered, BadRequestError):
+        raise BadRequestError(lowered.message)
+    return lowered
+
+
+@lru_cache(maxsize=512)
+def _lowered_json(lower: Callable[[dict[str, Any]], Lowered], encoded: bytes) -> msgspec.Raw | BadRequestError:
+    try:
+        return msgspec.Raw(msgspec.json.encode(lower(msgspec.json.decode(encoded)).schema))
+    except BadRequestError as error:
+        return error
 
 
 def resolve_ref(root: dict[str, Any], ref: str, pointer: str = "#") -> Any:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelwire.providers._anthropic.errors import error_from_body, garbage
-from modelwire.providers._anthropic.parts import NULL, ORIGIN, UNREADABLE, ProviderData, Raw, answer_part, refusal
+from modelwire.providers._anthropic.parts import NULL, ORIGIN, ProviderData, Raw, answer_part, refusal
+from modelwire.providers._json import UNREADABLE
 from modelwire.types import CreateResult, Usage
 
 if TYPE_CHECKING:

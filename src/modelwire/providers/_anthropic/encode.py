@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelwire._lowering_anthropic import anthropic_subset
 from modelwire._option_table import WIRE
+from modelwire._schema_lowering import lowered_json
 from modelwire.errors import BadRequestError
 from modelwire.providers._anthropic import reasoning
 from modelwire.providers._anthropic.messages import conversation
@@ -191,15 +191,4 @@ def lowered_schema(schema: Json) -> msgspec.Raw:
 
     Raises `BadRequestError`, with the place, for one that cannot be expressed there.
     """
-    lowered = _lowered(msgspec.json.encode(schema))
-    if isinstance(lowered, BadRequestError):
-        raise BadRequestError(lowered.message)
-    return lowered
-
-
-@lru_cache(maxsize=256)
-def _lowered(encoded: bytes) -> msgspec.Raw | BadRequestError:
-    try:
-        return msgspec.Raw(msgspec.json.encode(anthropic_subset(msgspec.json.decode(encoded)).schema))
-    except BadRequestError as error:
-        return error
+    return lowered_json(anthropic_subset, schema)

@@ -14,7 +14,9 @@ import msgspec
 from modelwire import _http, errors
 from modelwire._option_table import WIRE
 from modelwire.protocols import HttpFacts
-from modelwire.providers._anthropic.parts import ORIGIN, UNREADABLE
+from modelwire.providers._anthropic.parts import ORIGIN
+from modelwire.providers._errors import explanation, remedy, where
+from modelwire.providers._json import UNREADABLE
 
 if TYPE_CHECKING:
     from modelwire.protocols import HttpResponse
@@ -77,7 +79,7 @@ def _json(body: bytes) -> Any:
 def _said(body: bytes) -> _Said:
     value = _json(body)
     if not isinstance(value, dict):
-        return _Said(_plain(body))
+        return _Said(explanation(body))
     request_id = _word(value.get("request_id"))
     error = value.get("error")
     if not isinstance(error, dict):
@@ -93,20 +95,9 @@ def _word(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _plain(body: bytes) -> str:
-    if not body.strip():
-        return "no explanation"
-    if _http.looks_like_html(body):
-        return f"a web page instead of JSON (a proxy, a login page, or a wrong base_url): {_http.excerpt(body)}"
-    return _http.excerpt(body)
-
-
 def _made(status: int, said: _Said, body: bytes, facts: HttpFacts) -> errors.ModelClientError:
     kind, retryable = _kind(status, said)
     code, request_id = said.code or said.kind, facts.request_id or said.request_id
-    where = ", ".join(
-        f"{name} {value}" for name, value in (("status", status), ("code", code), ("request id", request_id)) if value
-    )
     given: dict[str, Any] = {
         "status_code": status,
         "code": code,
@@ -118,19 +109,11 @@ def _made(status: int, said: _Said, body: bytes, facts: HttpFacts) -> errors.Mod
     }
     if kind is errors.UnsupportedOptionError:
         given["option"] = _option(said.message)
-    return kind(f"anthropic: {_redacted(said.message)} ({where}){_remedy(kind)}", **given)
+    return kind(f"anthropic: {_redacted(said.message)} ({where(status, code, request_id)}){remedy(kind)}", **given)
 
 
 def _redacted(text: str) -> str:
     return _SECRET.sub(r"\1***", text)
-
-
-def _remedy(kind: type[errors.ModelClientError]) -> str:
-    if kind is errors.AuthenticationError:
-        return "; check api_key= and that it belongs to this base_url"
-    if kind is errors.NotFoundError:
-        return "; check model= and base_url="
-    return ""
 
 
 def _option(message: str) -> str | None:
@@ -177,7 +160,7 @@ def garbage(body: bytes, error: Exception) -> errors.ProtocolError:
     if not body.strip():
         what = "an empty answer; is base_url the API's own?"
     elif _http.looks_like_html(body):
-        what = _plain(body)
+        what = explanation(body)
     else:
         what = f"not a Messages answer ({error}): {_http.excerpt(body)}"
     return errors.ProtocolError(f"{ORIGIN}: {what}", status_code=200, body=body[: _http.MAX_ERROR_BODY])

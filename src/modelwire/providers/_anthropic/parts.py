@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelwire.providers._json import UNREADABLE
 from modelwire.types import Citation, FunctionCall, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ ProviderData = dict[str, dict[str, Raw]]
 
 ORIGIN = "anthropic"
 NULL = Raw(b"null")
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not JSON, not UTF-8, not of the type, or nested too deeply."""
 
 _members = msgspec.json.Decoder(Members)
 _object = msgspec.json.Decoder(dict[str, Any])

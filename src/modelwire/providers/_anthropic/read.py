@@ -14,7 +14,6 @@ from modelwire.providers._anthropic.names import undated
 from modelwire.providers._anthropic.parts import (
     NULL,
     ORIGIN,
-    UNREADABLE,
     Members,
     Raw,
     answer_part,
@@ -23,6 +22,7 @@ from modelwire.providers._anthropic.parts import (
     take,
 )
 from modelwire.providers._anthropic.parts import take_optional as take_opt
+from modelwire.providers._json import UNREADABLE
 from modelwire.types import (
     AssistantMessage,
     ChatRequest,

@@ -18,12 +18,12 @@ from modelwire.providers._anthropic import decode, parts
 from modelwire.providers._anthropic.blocks import KNOWN_DELTAS, Block, ToolUseBlock, WireDelta, begun_block
 from modelwire.providers._anthropic.decode import NOTHING, WireAnswer, WireUsage
 from modelwire.providers._anthropic.errors import error_from_body, garbage
-from modelwire.providers._anthropic.parts import ORIGIN, UNREADABLE, Raw
+from modelwire.providers._anthropic.parts import ORIGIN, Raw
+from modelwire.providers._errors import raise_stray
+from modelwire.providers._json import UNREADABLE
 from modelwire.types import Finish, PartEnd, ProviderEvent, RefusalDelta, Start, UsageUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from modelwire.types import StreamEvent
 
 
@@ -96,7 +96,7 @@ class AnthropicStreamDecoder:
                     break
                 self._on_frame(frame, events)
             if self._framer.stray and not self._done:
-                self._raise_stray(self._framer.stray)
+                raise_stray(self._framer.stray, error_from_body)
         except ModelClientError as error:
             if not events:
                 raise
@@ -110,19 +110,11 @@ class AnthropicStreamDecoder:
         if self._done:
             return []
         outside = self._framer.outside()
-        self._raise_stray([*outside, self._framer.unfinished()])
+        raise_stray([*outside, self._framer.unfinished()], error_from_body)
         if not self._started and outside:
             raise garbage(b"\n".join(outside), ValueError("no server-sent events"))
         what = "before message_stop" if self._started else "before its first event"
         raise StreamInterruptedError(f"{ORIGIN}: the stream ended {what}", status_code=200)
-
-    def _raise_stray(self, lines: Iterable[bytes]) -> None:
-        """Raise the error that stands as bare JSON in the stream, on one line or on several."""
-        found = [line for line in lines if line.strip()]
-        for body in (b"\n".join(found), *found) if found else ():
-            told = error_from_body(body)
-            if told:
-                raise told
 
     def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
         try:

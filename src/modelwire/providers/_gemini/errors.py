@@ -13,6 +13,7 @@ import msgspec
 
 from modelwire import _http, errors
 from modelwire.protocols import HttpFacts
+from modelwire.providers._errors import explanation
 from modelwire.providers._gemini.facts import ORIGIN
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _error(body: bytes) -> Any:
 
 def _said(error: Any, body: bytes) -> _Said:
     if not isinstance(error, dict):
-        return _Said(error if isinstance(error, str) else _plain(body))
+        return _Said(error if isinstance(error, str) else explanation(body))
     details = _objects(error.get("details"))
     violations = [violation for detail in details for violation in _objects(detail.get("violations"))]
     delays = (detail["retryDelay"] for detail in details if isinstance(detail.get("retryDelay"), str))
@@ -117,14 +118,6 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 def _is_long(violation: dict[str, Any]) -> bool:
     """Whether a quota is one of days, or nothing at all: "limit: 0" is what accounts see that may not use the model."""
     return "PerDay" in str(violation.get("quotaId")) or str(violation.get("quotaValue")) == "0"
-
-
-def _plain(body: bytes) -> str:
-    if not body.strip():
-        return "no explanation"
-    if _http.looks_like_html(body):
-        return f"a web page instead of JSON (a proxy, a login page, or a wrong base_url): {_http.excerpt(body)}"
-    return _http.excerpt(body)
 
 
 def _made(status: int, said: _Said, body: bytes, facts: HttpFacts) -> errors.ModelClientError:

@@ -13,6 +13,7 @@ import msgspec
 from modelwire import _http
 from modelwire.errors import BadRequestError, ProtocolError
 from modelwire.providers._body import made_up_id
+from modelwire.providers._json import UNREADABLE
 from modelwire.providers._openai_chat.errors import error_from_body
 from modelwire.providers._openai_chat.inline import split
 from modelwire.providers._openai_chat.tidy import tidied
@@ -20,7 +21,6 @@ from modelwire.providers._openai_chat.wire import (
     CHOICE_KEPT,
     KEPT,
     NOTHING,
-    UNREADABLE,
     CompletionDetails,
     PromptDetails,
     WireAnnotation,

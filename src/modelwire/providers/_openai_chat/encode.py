@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelwire import _media
 from modelwire._option_table import WIRE
-from modelwire._schema_lowering import openai_strict
+from modelwire._schema_lowering import lowered_json, openai_strict
 from modelwire.errors import BadRequestError
+from modelwire.providers._body import own_data
 from modelwire.providers._openai_chat.inline import joined
 from modelwire.types import (
     AssistantMessage,
@@ -38,7 +38,7 @@ from modelwire.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.types import AnyTool, ChatRequest, InputPart, Message, Part, ResponseFormat, ToolChoice
@@ -114,13 +114,8 @@ def _named(wire: Json, message: UserMessage | SystemMessage | AssistantMessage, 
         # "a-z, A-Z, 0-9, underscores and dashes, with a maximum length of 64"
         wire["name"] = _NAME.sub("_", message.source)[:64]
     if message.provider_data:
-        wire |= own_data(message.provider_data, quirks)
+        wire |= own_data(message.provider_data, quirks.provider)
     return wire
-
-
-def own_data(provider_data: Mapping[str, dict[str, Any]] | None, quirks: Quirks) -> Json:
-    """The members that this provider, and no other, gets back."""
-    return provider_data.get(quirks.provider, {}) if provider_data else {}
 
 
 def _system(message: SystemMessage, quirks: Quirks) -> Json:
@@ -133,13 +128,13 @@ def _texts(content: str | Sequence[str | Text], quirks: Quirks) -> str | list[Js
     if isinstance(content, str):
         return content
     parts = [Text(text=part) if isinstance(part, str) else part for part in content]
-    if quirks.text_lists or any(own_data(part.provider_data, quirks) for part in parts):
+    if quirks.text_lists or any(own_data(part.provider_data, quirks.provider) for part in parts):
         return [_text(part, quirks) for part in parts]
     return "\n\n".join(part.text for part in parts)
 
 
 def _text(part: Text, quirks: Quirks) -> Json:
-    return {"type": "text", "text": part.text, **own_data(part.provider_data, quirks)}
+    return {"type": "text", "text": part.text, **own_data(part.provider_data, quirks.provider)}
 
 
 def _user(message: UserMessage, quirks: Quirks) -> Json:
@@ -158,13 +153,13 @@ def _input(part: str | InputPart, quirks: Quirks) -> Json | msgspec.Raw:
         case Text():
             return _text(part, quirks)
         case Image():
-            return _image(part) | own_data(part.provider_data, quirks)
+            return _image(part) | own_data(part.provider_data, quirks.provider)
         case Audio():
-            return _audio(part, quirks) | own_data(part.provider_data, quirks)
+            return _audio(part, quirks) | own_data(part.provider_data, quirks.provider)
         case Document():
-            return _document(part, quirks) | own_data(part.provider_data, quirks)
+            return _document(part, quirks) | own_data(part.provider_data, quirks.provider)
         case Video():
-            return _video(part, quirks) | own_data(part.provider_data, quirks)
+            return _video(part, quirks) | own_data(part.provider_data, quirks.provider)
         case ProviderPart():
             return _provider_part(part, quirks)
 
@@ -321,7 +316,7 @@ class _Assistant:
 
         https://docs.mistral.ai/capabilities/reasoning
         """
-        own = dict(own_data(part.provider_data, self._quirks))
+        own = dict(own_data(part.provider_data, self._quirks.provider))
         field = msgspec.json.decode(own.pop("field")) if "field" in own else self._quirks.reasoning_field
         if field == "content":
             self._opaque = True
@@ -376,7 +371,7 @@ def _call(call: FunctionCall, quirks: Quirks) -> Json:
     else:
         # An empty string is what a model writes for "no arguments"; servers that parse the history refuse it.
         body = {"type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
-    return {"id": call_id(call.id, quirks), **body, **own_data(call.provider_data, quirks)}
+    return {"id": call_id(call.id, quirks), **body, **own_data(call.provider_data, quirks.provider)}
 
 
 def call_id(given: str, quirks: Quirks) -> str:
@@ -392,7 +387,7 @@ def _tool_result(result: ToolResult, shown: list[Json | msgspec.Raw], quirks: Qu
     content = given if isinstance(given, str) else _tool_texts(given, shown, quirks)
     if result.is_error:
         content = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
-    own = own_data(result.provider_data, quirks)
+    own = own_data(result.provider_data, quirks.provider)
     return {"role": "tool", "tool_call_id": call_id(result.call_id, quirks), "content": content, **own}
 
 
@@ -439,7 +434,7 @@ def _function(tool: Tool, quirks: Quirks) -> Json:
         function["strict"] = tool.strict
         if tool.strict and tool.parameters is not None:
             function["parameters"] = strict_schema(tool.parameters)
-    return {"type": "function", "function": function, **own_data(tool.provider_data, quirks)}
+    return {"type": "function", "function": function, **own_data(tool.provider_data, quirks.provider)}
 
 
 def _custom(tool: CustomTool, quirks: Quirks) -> Json:
@@ -448,7 +443,7 @@ def _custom(tool: CustomTool, quirks: Quirks) -> Json:
         custom["description"] = tool.description
     if tool.grammar is not None:
         custom["format"] = {"type": "grammar", "grammar": {"syntax": tool.syntax or "lark", "definition": tool.grammar}}
-    return {"type": "custom", "custom": custom, **own_data(tool.provider_data, quirks)}
+    return {"type": "custom", "custom": custom, **own_data(tool.provider_data, quirks.provider)}
 
 
 def _tool_choice(choice: ToolChoice | ProviderTool, tools: Sequence[AnyTool], quirks: Quirks) -> Any:
@@ -495,21 +490,12 @@ def strict_schema(schema: Json) -> msgspec.Raw:
 
     Raises `BadRequestError`, with the place, for one that cannot be expressed there.
     """
-    lowered = _lowered(msgspec.json.encode(schema))
-    if isinstance(lowered, BadRequestError):
-        raise BadRequestError(lowered.message)
-    return lowered
+    return lowered_json(openai_strict, schema)
 
 
 def fitting_schema(schema: Json) -> msgspec.Raw | None:
     """The same, or `None` for a schema that cannot be expressed there."""
-    lowered = _lowered(msgspec.json.encode(schema))
-    return None if isinstance(lowered, BadRequestError) else lowered
-
-
-@lru_cache(maxsize=256)
-def _lowered(encoded: bytes) -> msgspec.Raw | BadRequestError:
     try:
-        return msgspec.Raw(msgspec.json.encode(openai_strict(msgspec.json.decode(encoded)).schema))
-    except BadRequestError as error:
-        return error
+        return strict_schema(schema)
+    except BadRequestError:
+        return None

@@ -15,7 +15,8 @@ import msgspec
 
 from modelwire import _http, errors
 from modelwire.protocols import HttpFacts
-from modelwire.providers._openai_chat.wire import UNREADABLE
+from modelwire.providers._errors import explanation, remedy, where
+from modelwire.providers._json import UNREADABLE
 
 if TYPE_CHECKING:
     from modelwire.protocols import HttpResponse
@@ -147,7 +148,7 @@ def _said(body: bytes, status: int) -> _Said:
     if isinstance(value, list) and value:
         value = value[0]
     if not isinstance(value, dict):
-        return _Said(_plain(body, status))
+        return _Said("an empty answer" if status < 400 and not body.strip() else explanation(body))
     error = value.get("error") or value
     if isinstance(error, str):
         return _Said(_detail(error), code=_word(value.get("code")), kind=_word(value.get("type")))
@@ -204,25 +205,13 @@ def _word(value: Any) -> str | None:
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None
 
 
-def _plain(body: bytes, status: int) -> str:
-    if not body.strip():
-        return "an empty answer" if status < 400 else "no explanation"
-    if _http.looks_like_html(body):
-        return f"a web page instead of JSON (a proxy, a login page, or a wrong base_url): {_http.excerpt(body)}"
-    return _http.excerpt(body)
-
-
 def _made(status: int, said: _Said, body: bytes, facts: HttpFacts, provider: str) -> errors.ModelClientError:
     kind, retryable = _kind(status, said)
-    where = ", ".join(
-        f"{name} {value}"
-        for name, value in (("status", status), ("code", said.code or said.kind), ("request id", facts.request_id))
-        if value
-    )
-    message = f"{provider}: {_redacted(said.message)} ({where})" + _remedy(kind)
+    code = said.code or said.kind
+    message = f"{provider}: {_redacted(said.message)} ({where(status, code, facts.request_id)}){remedy(kind)}"
     arguments: dict[str, Any] = {
         "status_code": status,
-        "code": said.code or said.kind,
+        "code": code,
         "request_id": facts.request_id,
         "retry_after": facts.retry_after,
         "retryable": retryable if facts.should_retry is None else facts.should_retry,
@@ -236,14 +225,6 @@ def _made(status: int, said: _Said, body: bytes, facts: HttpFacts, provider: str
 
 def _redacted(text: str) -> str:
     return _SECRET.sub(r"\1***", text)
-
-
-def _remedy(kind: type[errors.ModelClientError]) -> str:
-    if kind is errors.AuthenticationError:
-        return "; check api_key= and that it belongs to this base_url"
-    if kind is errors.NotFoundError:
-        return "; check model= and base_url="
-    return ""
 
 
 def _kind(status: int, said: _Said) -> tuple[type[errors.ModelClientError], bool | None]:

@@ -12,9 +12,9 @@ import msgspec
 
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
+from modelwire.providers import _json
+from modelwire.providers._json import NOTHING
 from modelwire.providers._openai_chat.decode import reasoning, thoughts
-from modelwire.providers._openai_chat.wire import NOTHING, UNREADABLE
-from modelwire.providers._openai_chat.wire import said as _given
 from modelwire.types import (
     AnyTool,
     AssistantMessage,
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Raw = msgspec.Raw
-_members = msgspec.json.Decoder(dict[str, Raw])
-_items = msgspec.json.Decoder(list[Raw])
 _own_part: msgspec.json.Decoder[Part] = msgspec.json.Decoder(Part)
 _own_tool_result = msgspec.json.Decoder(ToolResult)
 
@@ -122,24 +120,24 @@ def decode_request(body: bytes, quirks: Quirks) -> ChatRequest:
     """
     try:
         body.decode()  # parts that are kept raw are not looked into
-        return _request(_object(body, "the body"), quirks)
-    except UNREADABLE as error:
+        return _request(_json.members_of(body, "the body"), quirks)
+    except _json.UNREADABLE as error:
         raise BadRequestError(f"not a Chat Completions request: {error}") from None
 
 
 def _request(members: Members, quirks: Quirks) -> ChatRequest:
     options, extra = _options(members, quirks)
-    tools = _list(members.get("tools", NOTHING), "tools")
+    tools = _json.list_of(members.get("tools", NOTHING), "tools")
     choice = members.get("tool_choice", NOTHING)
     wanted = members.get("response_format", NOTHING)
-    form = _form(wanted) if _given(wanted) else None
-    if _given(wanted) and form is None:  # a form of the server's own
+    form = _form(wanted) if _json.given(wanted) else None
+    if _json.given(wanted) and form is None:  # a form of the server's own
         extra["response_format"] = msgspec.json.decode(wanted)
     return ChatRequest(
-        model=_string(members.get("model", NOTHING), "model"),
-        messages=read_messages(_list(members.get("messages", NOTHING), "messages"), quirks),
+        model=_json.string(members.get("model", NOTHING), "model"),
+        messages=read_messages(_json.list_of(members.get("messages", NOTHING), "messages"), quirks),
         tools=[_tool(raw, f"tools[{index}]", quirks) for index, raw in enumerate(tools)] or None,
-        tool_choice=_tool_choice(choice) if _given(choice) else None,
+        tool_choice=_tool_choice(choice) if _json.given(choice) else None,
         response_format=form,
         options=options | ({"extra_body": extra} if extra else {}) or None,
         stream=bytes(members.get("stream", NOTHING)) == b"true",
@@ -153,10 +151,10 @@ def _options(members: Members, quirks: Quirks) -> tuple[dict[str, Any], dict[str
     options: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for wire, raw in members.items():
-        if wire not in _HANDLED and _given(raw):
+        if wire not in _HANDLED and _json.given(raw):
             (options if wire in names else extra)[names.get(wire, wire)] = msgspec.json.decode(raw)
     stream_options = members.get("stream_options", NOTHING)
-    if _given(stream_options):
+    if _json.given(stream_options):
         rest = msgspec.json.decode(stream_options, type=dict[str, Any])
         rest.pop("include_usage", None)
         options |= {"stream_options": rest} if rest else {}
@@ -183,15 +181,15 @@ def read_messages(items: list[Raw], quirks: Quirks) -> list[Message]:
 
 
 def _message(raw: Raw, place: str, quirks: Quirks) -> Message:
-    members = _object(raw, place)
-    role = _string(members.pop("role", NOTHING), f"{place}.role")
+    members = _json.members_of(raw, place)
+    role = _json.string(members.pop("role", NOTHING), f"{place}.role")
     read = _ROLES.get(role)
     if read is None:
         known = ", ".join(sorted(_ROLES))
         raise BadRequestError(f"{place}: role {role!r} is not known; it is one of {known}")
     try:
         return read(members, place, quirks)
-    except UNREADABLE as error:
+    except _json.UNREADABLE as error:
         raise BadRequestError(f"{place}: {error}") from None
 
 
@@ -220,17 +218,19 @@ def _user(members: Members, place: str, quirks: Quirks) -> UserMessage:
 def _assistant(members: Members, place: str, quirks: Quirks) -> AssistantMessage:
     before: list[Part] = _reasoning(members, quirks)
     content = _content(members, place, quirks, absent="")
-    refusal = _text(members.pop("refusal", NOTHING))
+    refusal = _json.text(members.pop("refusal", NOTHING))
     audio = members.pop("audio", NOTHING)
-    thought = _text(members.pop("thought", NOTHING)) or None
+    thought = _json.text(members.pop("thought", NOTHING)) or None
     members.pop("annotations", None)  # where an answer's sources were: nothing that a request may say
     after: list[Part] = [Refusal(text=refusal)] if refusal else []
-    if _given(audio):
-        after.append(Audio(id=_string(_object(audio, f"{place}.audio").get("id", NOTHING), f"{place}.audio.id")))
+    if _json.given(audio):
+        after.append(
+            Audio(id=_json.string(_json.members_of(audio, f"{place}.audio").get("id", NOTHING), f"{place}.audio.id"))
+        )
     calls = members.pop("tool_calls", NOTHING)
     after += [
         _call(raw, f"{place}.tool_calls[{index}]", quirks)
-        for index, raw in enumerate(_list(calls, f"{place}.tool_calls"))
+        for index, raw in enumerate(_json.list_of(calls, f"{place}.tool_calls"))
     ]
     if before or after:
         texts: list[Any] = ([Text(text=content)] if content else []) if isinstance(content, str) else list(content)
@@ -248,7 +248,7 @@ def _reasoning(members: Members, quirks: Quirks) -> list[Part]:
     text = ""
     for field in ("reasoning", "reasoning_content"):
         raw = members.pop(field, NOTHING)
-        found = _text(raw)
+        found = _json.text(raw)
         if found and text:  # some clients send it under both names
             own[field] = raw.copy()
         elif found:
@@ -256,7 +256,7 @@ def _reasoning(members: Members, quirks: Quirks) -> list[Part]:
             if field != quirks.reasoning_field:
                 own["field"] = Raw(msgspec.json.encode(field))
     details = members.pop("reasoning_details", NOTHING)
-    if _given(details):
+    if _json.given(details):
         own["reasoning_details"] = details.copy()
     if not text and not own:
         return []
@@ -267,10 +267,10 @@ def _tool_result(members: Members, place: str, quirks: Quirks) -> ToolMessage:
     content = members.get("content", NOTHING)
     source = _source(members) if "tool_call_id" not in members else None
     if "tool_call_id" not in members and bytes(content)[:1] == b"[":
-        items = _list(content, f"{place}.content")
+        items = _json.list_of(content, f"{place}.content")
         return ToolMessage(content=[_own_tool_result.decode(raw) for raw in items], source=source)
-    call_id = _string(members.pop("tool_call_id", NOTHING), f"{place}.tool_call_id")
-    name = _text(members.pop("name", NOTHING)) or None
+    call_id = _json.string(members.pop("tool_call_id", NOTHING), f"{place}.tool_call_id")
+    name = _json.text(members.pop("name", NOTHING)) or None
     is_error = bytes(members.pop("is_error", NOTHING)) == b"true"
     read = cast("list[str | InputPart]", _content(members, place, quirks))
     result = ToolResult(
@@ -289,15 +289,15 @@ _ROLES: dict[str, Callable[[Members, str, Quirks], Message]] = {
 
 
 def _source(members: Members) -> str | None:
-    named = _text(members.pop("name", NOTHING))
-    return _text(members.pop("source", NOTHING)) or named or None
+    named = _json.text(members.pop("name", NOTHING))
+    return _json.text(members.pop("source", NOTHING)) or named or None
 
 
 def _own(members: Members, quirks: Quirks) -> dict[str, Members] | None:
     """What is left of a message or part after all that is known was taken from it."""
     kept: dict[str, Members] = {}
     given = members.pop("provider_data", NOTHING)
-    if _given(given):
+    if _json.given(given):
         kept = msgspec.json.decode(given, type=dict[str, dict[str, Raw]])
     left = {name: raw.copy() for name, raw in members.items() if bytes(raw) != b"null"}
     return {**kept, quirks.provider: kept.get(quirks.provider, {}) | left} if left else kept or None
@@ -308,22 +308,23 @@ def _own(members: Members, quirks: Quirks) -> dict[str, Members] | None:
 
 def _content(members: Members, place: str, quirks: Quirks, absent: str | None = None) -> str | list[str | Part]:
     raw = members.pop("content", NOTHING)
-    if not _given(raw):
+    if not _json.given(raw):
         if absent is not None:
             return absent
         raise BadRequestError(f"{place}: has no content")
     if bytes(raw)[:1] == b'"':
-        return _text(raw)
+        return _json.text(raw)
     return [
-        _part(item, f"{place}.content[{index}]", quirks) for index, item in enumerate(_list(raw, f"{place}.content"))
+        _part(item, f"{place}.content[{index}]", quirks)
+        for index, item in enumerate(_json.list_of(raw, f"{place}.content"))
     ]
 
 
 def _part(raw: Raw, place: str, quirks: Quirks) -> str | Part:
     if bytes(raw)[:1] == b'"':
-        return _text(raw)
-    members = _object(raw, place)
-    kind = _text(members.pop("type", NOTHING))
+        return _json.text(raw)
+    members = _json.members_of(raw, place)
+    kind = _json.text(members.pop("type", NOTHING))
     read = _PARTS.get(kind)
     if read is not None:
         return read(members, place, quirks)
@@ -336,16 +337,16 @@ _OWN_KINDS = {"image", "audio", "document", "video", "reasoning", "function_call
 
 
 def _text_part(members: Members, place: str, quirks: Quirks) -> Part:
-    if _given(members.get("citations", NOTHING)):
+    if _json.given(members.get("citations", NOTHING)):
         return _own_part.decode(msgspec.json.encode({"type": "text", **members}))
-    return Text(text=_string(members.pop("text", NOTHING), f"{place}.text"), provider_data=_own(members, quirks))
+    return Text(text=_json.string(members.pop("text", NOTHING), f"{place}.text"), provider_data=_own(members, quirks))
 
 
 def _refusal_part(members: Members, place: str, quirks: Quirks) -> Part:
     member = "refusal" if "refusal" in members else "text"
-    category = _text(members.pop("category", NOTHING)) or None
+    category = _json.text(members.pop("category", NOTHING)) or None
     return Refusal(
-        text=_string(members.pop(member, NOTHING), f"{place}.{member}"),
+        text=_json.string(members.pop(member, NOTHING), f"{place}.{member}"),
         category=category,
         provider_data=_own(members, quirks),
     )
@@ -353,9 +354,9 @@ def _refusal_part(members: Members, place: str, quirks: Quirks) -> Part:
 
 def _image_part(members: Members, place: str, quirks: Quirks) -> Part:
     raw = members.pop("image_url", NOTHING)
-    inner = _object(raw, f"{place}.image_url") if bytes(raw)[:1] == b"{" else {"url": raw}
-    url = _string(inner.pop("url", NOTHING), f"{place}.image_url.url")
-    detail = _text(inner.pop("detail", NOTHING)) or None
+    inner = _json.members_of(raw, f"{place}.image_url") if bytes(raw)[:1] == b"{" else {"url": raw}
+    url = _json.string(inner.pop("url", NOTHING), f"{place}.image_url.url")
+    detail = _json.text(inner.pop("detail", NOTHING)) or None
     media_type, data = _data_url(url)
     own = _own(members, quirks)
     if data is None:
@@ -372,25 +373,27 @@ def _data_url(url: str) -> tuple[str | None, str | None]:
 
 
 def _audio_part(members: Members, place: str, quirks: Quirks) -> Part:
-    inner = _object(members.pop("input_audio", NOTHING), f"{place}.input_audio")
-    form = _text(inner.get("format", NOTHING))
+    inner = _json.members_of(members.pop("input_audio", NOTHING), f"{place}.input_audio")
+    form = _json.text(inner.get("format", NOTHING))
     media_type = {"wav": "audio/wav", "mp3": "audio/mpeg"}.get(form, f"audio/{form}" if form else None)
-    data = _string(inner.get("data", NOTHING), f"{place}.input_audio.data")
+    data = _json.string(inner.get("data", NOTHING), f"{place}.input_audio.data")
     return Audio(data=data, media_type=media_type, provider_data=_own(members, quirks))
 
 
 def _audio_url_part(members: Members, place: str, quirks: Quirks) -> Part:
-    inner = _object(members.pop("audio_url", NOTHING), f"{place}.audio_url")
-    return Audio(url=_string(inner.pop("url", NOTHING), f"{place}.audio_url.url"), provider_data=_own(members, quirks))
+    inner = _json.members_of(members.pop("audio_url", NOTHING), f"{place}.audio_url")
+    return Audio(
+        url=_json.string(inner.pop("url", NOTHING), f"{place}.audio_url.url"), provider_data=_own(members, quirks)
+    )
 
 
 def _file_part(members: Members, place: str, quirks: Quirks) -> Part:
-    inner = _object(members.pop("file", NOTHING), f"{place}.file")
-    filename = _text(inner.get("filename", NOTHING)) or None
+    inner = _json.members_of(members.pop("file", NOTHING), f"{place}.file")
+    filename = _json.text(inner.get("filename", NOTHING)) or None
     own = _own(members, quirks)
-    if _given(inner.get("file_id", NOTHING)):
-        return Document(file_id=_text(inner["file_id"]), filename=filename, provider_data=own)
-    given = _string(inner.get("file_data", NOTHING), f"{place}.file.file_data")
+    if _json.given(inner.get("file_id", NOTHING)):
+        return Document(file_id=_json.text(inner["file_id"]), filename=filename, provider_data=own)
+    given = _json.string(inner.get("file_data", NOTHING), f"{place}.file.file_data")
     media_type, data = _data_url(given)
     return Document(
         data=data if data is not None else given, media_type=media_type, filename=filename, provider_data=own
@@ -398,8 +401,8 @@ def _file_part(members: Members, place: str, quirks: Quirks) -> Part:
 
 
 def _video_part(members: Members, place: str, quirks: Quirks) -> Part:
-    inner = _object(members.pop("video_url", NOTHING), f"{place}.video_url")
-    url = _string(inner.pop("url", NOTHING), f"{place}.video_url.url")
+    inner = _json.members_of(members.pop("video_url", NOTHING), f"{place}.video_url")
+    url = _json.string(inner.pop("url", NOTHING), f"{place}.video_url.url")
     media_type, data = _data_url(url)
     own = _own(members, quirks)
     return (
@@ -428,16 +431,16 @@ _PARTS: dict[str, Callable[[Members, str, Quirks], Part]] = {
 
 
 def _call(raw: Raw, place: str, quirks: Quirks) -> Part:
-    members = _object(raw, place)
-    custom = _text(members.pop("type", NOTHING)) == "custom"
-    inner = _object(
+    members = _json.members_of(raw, place)
+    custom = _json.text(members.pop("type", NOTHING)) == "custom"
+    inner = _json.members_of(
         members.pop("custom" if custom else "function", NOTHING), f"{place}.{'custom' if custom else 'function'}"
     )
     arguments = inner.get("input" if custom else "arguments", NOTHING)
     return FunctionCall(
-        id=_string(members.pop("id", NOTHING), f"{place}.id"),
-        name=_string(inner.get("name", NOTHING), f"{place}.function.name"),
-        arguments=_text(arguments) if bytes(arguments)[:1] in (b'"', b"") else bytes(arguments).decode(),
+        id=_json.string(members.pop("id", NOTHING), f"{place}.id"),
+        name=_json.string(inner.get("name", NOTHING), f"{place}.function.name"),
+        arguments=_json.text(arguments) if bytes(arguments)[:1] in (b'"', b"") else bytes(arguments).decode(),
         custom=custom,
         provider_data=_own(members, quirks),
     )
@@ -447,18 +450,18 @@ def _call(raw: Raw, place: str, quirks: Quirks) -> Part:
 
 
 def _tool(raw: Raw, place: str, quirks: Quirks) -> AnyTool:
-    members = _object(raw, place)
-    kind = _text(members.pop("type", NOTHING)) or ("function" if "function" in members else "")
-    if kind == "function" and _given(members.get("function", NOTHING)):
-        function = _object(members.pop("function"), f"{place}.function")
+    members = _json.members_of(raw, place)
+    kind = _json.text(members.pop("type", NOTHING)) or ("function" if "function" in members else "")
+    if kind == "function" and _json.given(members.get("function", NOTHING)):
+        function = _json.members_of(members.pop("function"), f"{place}.function")
         return Tool(
-            name=_string(function.get("name", NOTHING), f"{place}.function.name"),
+            name=_json.string(function.get("name", NOTHING), f"{place}.function.name"),
             description=_optional(function, "description", str, place),
             parameters=_optional(function, "parameters", dict[str, Any], place),
             strict=_optional(function, "strict", bool, place),
             provider_data=_own(members, quirks),
         )
-    if kind == "custom" and _given(members.get("custom", NOTHING)):
+    if kind == "custom" and _json.given(members.get("custom", NOTHING)):
         custom = _read(_custom, members.pop("custom"), f"{place}.custom")
         grammar = custom.format.grammar if custom.format is not None else None
         return CustomTool(
@@ -524,35 +527,6 @@ def _read(decoder: msgspec.json.Decoder[T], raw: Raw, place: str) -> T:
         raise BadRequestError(f"{place}: {error}") from None
 
 
-def _object(raw: Raw | bytes, place: str) -> Members:
-    try:
-        return _members.decode(raw)
-    except UNREADABLE as error:
-        raise BadRequestError(f"{place}: not a JSON object ({error})") from None
-
-
-def _list(raw: Raw, place: str) -> list[Raw]:
-    if not _given(raw):
-        return []
-    try:
-        return _items.decode(raw)
-    except msgspec.DecodeError as error:
-        raise BadRequestError(f"{place}: not a list ({error})") from None
-
-
-def _string(raw: Raw, place: str) -> str:
-    try:
-        return msgspec.json.decode(raw, type=str)
-    except msgspec.DecodeError:
-        shown = bytes(raw)[:40].decode("utf-8", "replace") if raw else "nothing"
-        raise BadRequestError(f"{place}: a string is needed, not {shown}") from None
-
-
-def _text(raw: Raw) -> str:
-    """A string; empty for anything else."""
-    return msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else ""
-
-
 def _optional(members: Members, name: str, kind: Any, place: str) -> Any:
     raw = members.get(name, NOTHING)
-    return _read(msgspec.json.Decoder(kind), raw, f"{place}.function.{name}") if _given(raw) else None
+    return _read(msgspec.json.Decoder(kind), raw, f"{place}.function.{name}") if _json.given(raw) else None

@@ -13,11 +13,13 @@ import msgspec
 from modelwire import _http
 from modelwire._frames import SseFramer
 from modelwire.errors import ModelClientError, ProtocolError, StreamInterruptedError
+from modelwire.providers._errors import raise_stray
+from modelwire.providers._json import UNREADABLE
 from modelwire.providers._openai_chat import decode
 from modelwire.providers._openai_chat.choice import StreamedChoice
 from modelwire.providers._openai_chat.errors import error_from_body
 from modelwire.providers._openai_chat.tidy import tidied
-from modelwire.providers._openai_chat.wire import UNREADABLE, WireChunk, WireEnvelope, WireLastChunk
+from modelwire.providers._openai_chat.wire import WireChunk, WireEnvelope, WireLastChunk
 from modelwire.types import ChoiceEnd, Finish, LogprobsDelta, Start
 
 if TYPE_CHECKING:
@@ -89,12 +91,7 @@ class ChatStreamDecoder:
         raise StreamInterruptedError(f"{self._quirks.provider}: the stream ended {what}", status_code=200)
 
     def _raise_stray(self, lines: Iterable[bytes]) -> None:
-        """Raise the error that stands as bare JSON in the stream, on one line or on several."""
-        found = [line for line in lines if line.strip()]
-        for body in (b"\n".join(found), *found) if found else ():
-            told = error_from_body(body, self._quirks.provider)
-            if told:
-                raise told
+        raise_stray(lines, lambda body: error_from_body(body, self._quirks.provider))
 
     def _on_chunk(self, frame: bytes, events: list[StreamEvent]) -> None:
         try:

@@ -14,9 +14,6 @@ from modelwire.types import TokenLogprob  # noqa: TC001  # msgspec reads the ann
 Raw = msgspec.Raw
 NOTHING = Raw()
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not JSON, not UTF-8, not of the type, or nested too deeply."""
-
 
 def said(raw: Raw) -> bool:
     """Whether a member was there, and not null."""

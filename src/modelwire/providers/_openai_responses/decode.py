@@ -11,11 +11,10 @@ import msgspec
 
 from modelwire import _http
 from modelwire.errors import BadRequestError, ProtocolError
+from modelwire.providers._json import NOTHING, UNREADABLE, Raw, given, members_of, text
 from modelwire.providers._openai_chat.errors import error_from_body
-from modelwire.providers._openai_chat.wire import UNREADABLE
 from modelwire.providers._openai_responses.errors import failure
 from modelwire.providers._openai_responses.items import ItemReader
-from modelwire.providers._openai_responses.members import NOTHING, Raw, given, members_of, text
 from modelwire.types import CreateResult, FunctionCall, ProviderPart, Refusal, Usage
 
 if TYPE_CHECKING:

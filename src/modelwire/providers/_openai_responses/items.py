@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelwire.providers._body import made_up_id
-from modelwire.providers._openai_responses.members import (
+from modelwire.providers._json import (
     NOTHING,
     Members,
     Raw,

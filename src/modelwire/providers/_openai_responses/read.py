@@ -8,17 +8,9 @@ import msgspec
 
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
-from modelwire.providers._openai_chat.wire import UNREADABLE
-from modelwire.providers._openai_responses.encode import (
-    ENCRYPTED,
-    LOGPROBS,
-    NO_PARAMETERS,
-    kind_of,
-    stored_by_default,
-)
-from modelwire.providers._openai_responses.items import ItemReader
-from modelwire.providers._openai_responses.members import (
+from modelwire.providers._json import (
     NOTHING,
+    UNREADABLE,
     Members,
     Raw,
     given,
@@ -29,6 +21,14 @@ from modelwire.providers._openai_responses.members import (
     string,
     text,
 )
+from modelwire.providers._openai_responses.encode import (
+    ENCRYPTED,
+    LOGPROBS,
+    NO_PARAMETERS,
+    kind_of,
+    stored_by_default,
+)
+from modelwire.providers._openai_responses.items import ItemReader
 from modelwire.types import (
     AssistantMessage,
     Audio,

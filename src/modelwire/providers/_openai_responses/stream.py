@@ -14,12 +14,12 @@ import msgspec
 from modelwire import _http
 from modelwire._frames import SseFramer
 from modelwire.errors import BadRequestError, ModelClientError, ProtocolError, StreamInterruptedError
+from modelwire.providers._errors import raise_stray
+from modelwire.providers._json import NOTHING, UNREADABLE, Raw, given, members_of, text
 from modelwire.providers._openai_chat.errors import error_from_body
-from modelwire.providers._openai_chat.wire import UNREADABLE
 from modelwire.providers._openai_responses import decode
 from modelwire.providers._openai_responses.errors import failure
 from modelwire.providers._openai_responses.items import ItemReader, citation
-from modelwire.providers._openai_responses.members import NOTHING, Raw, given, members_of, text
 from modelwire.providers._openai_responses.slots import Slot
 from modelwire.types import CitationDelta, Finish, FunctionCall, LogprobsDelta, ProviderEvent, Refusal, Start, Text
 
@@ -137,12 +137,7 @@ class ResponsesStreamDecoder:
         raise StreamInterruptedError(f"{self._names.provider}: the stream ended {what}", status_code=200)
 
     def _raise_stray(self, lines: Iterable[bytes]) -> None:
-        """Raise the error that stands as bare JSON in the stream, on one line or on several."""
-        found = [line for line in lines if line.strip()]
-        for body in (b"\n".join(found), *found) if found else ():
-            told = error_from_body(body, self._names.provider)
-            if told:
-                raise told
+        raise_stray(lines, lambda body: error_from_body(body, self._names.provider))
 
     # ------------------------------------------------------------------ one event
 

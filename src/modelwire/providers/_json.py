@@ -7,11 +7,13 @@ from typing import TypeAlias
 import msgspec
 
 from modelwire.errors import BadRequestError
-from modelwire.providers._openai_chat.wire import UNREADABLE
 
 Raw = msgspec.Raw
 Members: TypeAlias = dict[str, Raw]
 NOTHING = Raw()
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not JSON, not UTF-8, not of the type, or nested too deeply."""
+
 _members = msgspec.json.Decoder(Members)
 _items = msgspec.json.Decoder(list[Raw])
 _text = msgspec.json.Decoder(str)
