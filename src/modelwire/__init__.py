@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.errors import ServerError as ServerError
     from modelwire.errors import StreamInterruptedError as StreamInterruptedError
     from modelwire.errors import UnsupportedOptionError as UnsupportedOptionError
+    from modelwire.middleware.fallback import FallbackModelClient as FallbackModelClient
+    from modelwire.middleware.metering import TokenCountingClient as TokenCountingClient
     from modelwire.models import ModelFamily as ModelFamily
     from modelwire.options import ModelInfo as ModelInfo
     from modelwire.protocols import Timeouts as Timeouts
@@ -52,6 +54,7 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.providers.gemini import GeminiChatCompletionClient as GeminiChatCompletionClient
     from modelwire.providers.ollama import OllamaChatCompletionClient as OllamaChatCompletionClient
     from modelwire.providers.openai import OpenAIChatCompletionClient as OpenAIChatCompletionClient
+    from modelwire.replay import ReplayChatCompletionClient as ReplayChatCompletionClient
     from modelwire.tokens import TokenCount as TokenCount
     from modelwire.types import AnyTool as AnyTool
     from modelwire.types import AssistantMessage as AssistantMessage
@@ -134,6 +137,8 @@ _MODULES = {
         "StreamInterruptedError",
         "UnsupportedOptionError",
     ),
+    "modelwire.middleware.fallback": ("FallbackModelClient",),
+    "modelwire.middleware.metering": ("TokenCountingClient",),
     "modelwire.models": ("ModelFamily",),
     "modelwire.options": ("ModelInfo",),
     "modelwire.protocols": ("Timeouts",),
@@ -143,6 +148,7 @@ _MODULES = {
     "modelwire.providers.gemini": ("GeminiChatCompletionClient",),
     "modelwire.providers.ollama": ("OllamaChatCompletionClient",),
     "modelwire.providers.openai": ("OpenAIChatCompletionClient",),
+    "modelwire.replay": ("ReplayChatCompletionClient",),
     "modelwire.tokens": ("TokenCount",),
     "modelwire.types": (
         "AnyTool",

@@ -151,3 +151,15 @@ def resolve(options: Mapping[str, Any], refused: Mapping[str, str], dialect: str
                 option=name,
             )
     return Resolved(kept, dropped)
+
+
+def to_deadline(deadline: Any) -> float | None:
+    """Seconds above 0, or none.
+
+    Raises `BadRequestError` for anything else.
+    """
+    if deadline is None:
+        return None
+    if not isinstance(deadline, (int, float)) or not deadline > 0:
+        raise BadRequestError(f"deadline={deadline!r}: seconds above 0 are needed, or None for no limit")
+    return float(deadline)

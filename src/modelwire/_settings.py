@@ -126,15 +126,3 @@ def to_retry(settings: ClientSettings) -> RetryPolicy | None:
     if settings.get("retry") is not None:
         raise TypeError("max_retries is short for retry=RetryPolicy(max_retries=...): give one of them")
     return RetryPolicy(max_retries=max_retries)
-
-
-def to_deadline(deadline: Any) -> float | None:
-    """Seconds above 0, or none.
-
-    Raises `BadRequestError` for anything else.
-    """
-    if deadline is None:
-        return None
-    if not isinstance(deadline, (int, float)) or not deadline > 0:
-        raise BadRequestError(f"deadline={deadline!r}: seconds above 0 are needed, or None for no limit")
-    return float(deadline)

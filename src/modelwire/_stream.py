@@ -79,6 +79,14 @@ class EventStream:
         self._seen += batch
         return True
 
+    async def batch(self) -> list[StreamEvent]:
+        """The events that have come, or else the next ones; none at the end. For clients that pass a stream on."""
+        if not self._ready and not await self.fill():
+            return []
+        events = list(self._ready)
+        self._ready.clear()
+        return events
+
     @property
     def result(self) -> CreateResult:
         """What the events add up to.

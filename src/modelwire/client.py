@@ -9,7 +9,7 @@ import msgspec
 from modelwire import _options, models, tokens
 from modelwire._call import Call, PlainCall, ProviderStream
 from modelwire._clock import RealClock
-from modelwire._settings import SETTINGS, to_deadline, to_headers, to_retry, to_timeouts, to_transport
+from modelwire._settings import SETTINGS, to_headers, to_retry, to_timeouts, to_transport
 from modelwire.base import ChatCompletionClient
 from modelwire.errors import BadRequestError, UnsupportedOptionError
 from modelwire.output import response_schema
@@ -96,7 +96,7 @@ class ProviderClient(ChatCompletionClient):
         self._secret_headers: Headers = secret_headers
         self._token = token
         self._defaults = _options.portable(options)
-        self._deadline = to_deadline(settings.get("deadline"))
+        self._deadline = _options.to_deadline(settings.get("deadline"))
         self._used = Usage(prompt_tokens=0, completion_tokens=0)
 
     def __repr__(self) -> str:
@@ -168,7 +168,7 @@ class ProviderClient(ChatCompletionClient):
                 raise BadRequestError(f"{name} is a setting of the client, not of a call: pass it to the constructor")
         _options.check_names(given, self._family)
         call_options = _options.portable(given)
-        deadline = to_deadline(call_options.pop("deadline", self._deadline))
+        deadline = _options.to_deadline(call_options.pop("deadline", self._deadline))
         options = _options.merged(self._defaults, call_options)
         extra_headers = to_headers(options.pop("extra_headers", None))
         response_format = options.pop("response_format", None)
