@@ -37,9 +37,9 @@ LAYERS = [
     {"_stream", "base"},
     {"middleware", "cache", "replay"},
     {"_transport"},
-    {"_clock", "_settings", "_call", "client"},
+    {"_clock", "_settings", "_call", "client", "record"},
     set(),  # providers/<name>
-    {"cli", "__main__"},
+    {"cli", "__main__", "pytest_plugin"},
 ]
 
 

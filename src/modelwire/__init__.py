@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.errors import ModelTimeoutError as ModelTimeoutError
     from modelwire.errors import ModelwireError as ModelwireError
     from modelwire.errors import NotFoundError as NotFoundError
+    from modelwire.errors import NotRecordedError as NotRecordedError
     from modelwire.errors import OutputValidationError as OutputValidationError
     from modelwire.errors import OverloadedError as OverloadedError
     from modelwire.errors import PermissionDeniedError as PermissionDeniedError
@@ -54,6 +55,8 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.providers.gemini import GeminiChatCompletionClient as GeminiChatCompletionClient
     from modelwire.providers.ollama import OllamaChatCompletionClient as OllamaChatCompletionClient
     from modelwire.providers.openai import OpenAIChatCompletionClient as OpenAIChatCompletionClient
+    from modelwire.record import Player as Player
+    from modelwire.record import Recorder as Recorder
     from modelwire.replay import ReplayChatCompletionClient as ReplayChatCompletionClient
     from modelwire.tokens import TokenCount as TokenCount
     from modelwire.types import AnyTool as AnyTool
@@ -127,6 +130,7 @@ _MODULES = {
         "ModelTimeoutError",
         "ModelwireError",
         "NotFoundError",
+        "NotRecordedError",
         "OutputValidationError",
         "OverloadedError",
         "PermissionDeniedError",
@@ -148,6 +152,7 @@ _MODULES = {
     "modelwire.providers.gemini": ("GeminiChatCompletionClient",),
     "modelwire.providers.ollama": ("OllamaChatCompletionClient",),
     "modelwire.providers.openai": ("OpenAIChatCompletionClient",),
+    "modelwire.record": ("Player", "Recorder"),
     "modelwire.replay": ("ReplayChatCompletionClient",),
     "modelwire.tokens": ("TokenCount",),
     "modelwire.types": (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
 
-from modelwire import errors
+from modelwire import _http, errors
 from modelwire._fold import fold, unfold
 from modelwire._stream import EventStream
 from modelwire.protocols import HttpFacts, HttpResponse
@@ -31,12 +30,6 @@ logger = logging.getLogger("modelwire")
 
 DRAIN = 0.1
 """Seconds to wait for the end of a body whose last frame was read, so that its connection can be used again."""
-
-SHORTEST_SECRET = 8
-"""Characters below which a credential is none, but a word such as `none` or `EMPTY` that local servers are given."""
-
-_OF_SECRET = re.compile(rb"auth|cookie|key|password|secret|token")
-"""In the name of a header that may hold a credential."""
 
 _NO_CONTENT = (Start, UsageUpdate)
 """Events that are held back until content comes, so that a retry is invisible."""
@@ -144,10 +137,8 @@ class Call:
 
     def _without_secrets(self, text: bytes) -> bytes:
         """The text without the credentials of this attempt, should the server have echoed them."""
-        for name, value in self._sent_headers:
-            secret = value.rpartition(b" ")[2]  # without `Bearer`
-            if len(secret) >= SHORTEST_SECRET and _OF_SECRET.search(name):
-                text = text.replace(secret, b"***")
+        for secret in _http.secrets(self._sent_headers):
+            text = text.replace(secret, b"***")
         return text
 
     # ------------------------------------------------------------------ between attempts

@@ -10,13 +10,18 @@ from modelwire.protocols import HttpFacts
 from modelwire.types import RateLimit, RateLimitWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 EXCERPT = 500
 """Bytes of an answer that an error message quotes."""
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an answer that an error keeps."""
+
+SHORTEST_SECRET = 8
+"""Characters below which a credential is none, but a word such as `none` or `EMPTY` that local servers are given."""
+_OF_SECRET = re.compile(rb"auth|cookie|key|password|secret|token")
+"""In the name of a header that may hold a credential."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -114,6 +119,12 @@ _X_RATELIMIT = [
 def common_facts(headers: Mapping[bytes, bytes], *request_id: bytes) -> HttpFacts:
     """What most servers' headers say; `request_id` are the names under which they send theirs."""
     return HttpFacts(text(headers, *request_id), retry_after(headers), should_retry(headers), x_ratelimit(headers))
+
+
+def secrets(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """The credentials among a request's headers."""
+    values = ((name, value.rpartition(b" ")[2]) for name, value in headers)  # without `Bearer`
+    return [value for name, value in values if len(value) >= SHORTEST_SECRET and _OF_SECRET.search(name)]
 
 
 def excerpt(body: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from modelwire._retry import RetryPolicy
 from modelwire.errors import BadRequestError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from modelwire.options import ModelInfo
-    from modelwire.protocols import Clock, Gate, Transport
+    from modelwire.protocols import Clock, Gate, OuterTransport, Transport
 
     Headers = Sequence[tuple[bytes, bytes]]
 
@@ -25,7 +25,7 @@ class ClientSettings(TypedDict, total=False):
     http_client: Any
     """An `httpx.AsyncClient` or `httpx2.AsyncClient` to use; it keeps its own settings, and is never closed."""
     transport: Transport | str | None
-    """`"httpx"` (the default), or an object of one's own that moves the bytes."""
+    """`"httpx"` (the default), a `Recorder` or `Player`, or an object of one's own that moves the bytes."""
     timeout: float | Timeouts | None
     """Seconds to wait for the first byte and between bytes, or each by itself; by default 600, and 5 to connect."""
     max_retries: int | None
@@ -74,6 +74,8 @@ def to_transport(settings: ClientSettings) -> Transport:
         raise ValueError(
             f"transport={transport!r} is not known; it is 'httpx' or an object with send, stream and aclose"
         )
+    if hasattr(transport, "bound"):  # it stands around another, which is what the other settings are about
+        return cast("OuterTransport", transport).bound(lambda inner: to_transport({**settings, "transport": inner}))
     if given:
         raise ValueError(f"{', '.join(given)} would have no effect on a transport of one's own; set them there")
     return transport

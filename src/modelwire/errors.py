@@ -17,7 +17,8 @@
     │   ├── ModelTimeoutError       a time limit or the deadline passed
     │   ├── StreamInterruptedError  a stream ended before its terminal frame; `partial` has what came
     │   └── ProtocolError           the answer is not what the wire format says
-    └── OutputValidationError       the answer's text does not fit the type asked for
+    ├── OutputValidationError       the answer's text does not fit the type asked for
+    └── NotRecordedError            a recording that is played has no answer to the request
 
 No exception of the HTTP library leaves the transport: its message becomes part of one of these.
 """
@@ -41,6 +42,7 @@ __all__ = [
     "ModelTimeoutError",
     "ModelwireError",
     "NotFoundError",
+    "NotRecordedError",
     "OutputValidationError",
     "OverloadedError",
     "PermissionDeniedError",
@@ -207,3 +209,10 @@ class OutputValidationError(ModelwireError):
     def __init__(self, message: str, *, text: str) -> None:
         super().__init__(message)
         self.text = text
+
+
+class NotRecordedError(ModelwireError):
+    """A recording that is played has no answer to the request; the message says what differs.
+
+    No `ModelClientError`: the test is wrong or its recording is old, so nothing is retried and nobody falls back.
+    """

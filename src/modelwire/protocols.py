@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Self
 
     from modelwire.errors import ModelClientError
@@ -184,6 +184,14 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close what this transport made, streams that were dropped included; repeatable."""
+        ...
+
+
+class OuterTransport(Transport, Protocol):
+    """A transport around another one, such as a recorder."""
+
+    def bound(self, build: Callable[[Transport | str | None], Transport]) -> Transport:
+        """The transport of one client: `build` makes the one beneath from that client's settings, or from an object."""
         ...
 
 
