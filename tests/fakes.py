@@ -14,7 +14,7 @@ from modelwire.errors import ConnectionFailedError
 from modelwire.protocols import HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterable, Mapping, Sequence
 
     from modelwire.protocols import HttpRequest, Timeouts
 
@@ -168,3 +168,9 @@ def client_of(transport: FakeTransport, **options: Any) -> OpenAIChatCompletionC
         "transport": transport,
     }
     return OpenAIChatCompletionClient(**(given | options))
+
+
+async def collect(stream: AsyncIterable[Any], seen: list[Any]) -> None:
+    """Add what comes to a list, which has it also where the stream fails."""
+    async for item in stream:
+        seen.append(item)  # noqa: PERF401

@@ -30,7 +30,7 @@ from modelwire import (
     UsageUpdate,
 )
 from tests.chat_answers import EVENTS, HELLO, refused, streamed, text_chunks, told
-from tests.fakes import Reply, client_of, scripted
+from tests.fakes import Reply, client_of, collect, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,12 +170,11 @@ async def test_after_content_the_error_passes() -> None:
     second = Replay(["b"])
     broken: Any = [Start(id="first"), TextDelta(text="a"), StreamInterruptedError("cut")]
     chain = FallbackModelClient(Replay([broken]), second)
-    seen = []
+    seen: list[Any] = []
 
     async with chain.stream(HELLO) as events:
         with pytest.raises(StreamInterruptedError, match="cut") as caught:
-            async for event in events:
-                seen.append(event)
+            await collect(events, seen)
 
     assert seen == broken[:2]
     assert caught.value.partial is not None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwire import _http
-from modelwire.protocols import HttpFacts
+from modelwire.protocols import HttpFacts, HttpRequest
 from modelwire.types import RateLimit, RateLimitWindow
 
 
@@ -183,3 +183,9 @@ def test_an_error_quotes_only_the_beginning() -> None:
 )
 def test_a_web_page_is_recognised(body: bytes, page: bool) -> None:
     assert _http.looks_like_html(body) is page
+
+
+def test_a_request_shows_no_credential_where_a_traceback_shows_it():
+    request = HttpRequest("https://api.example.com/v1?key=sk-secret", [(b"authorization", b"Bearer sk-secret")], b"{}")
+
+    assert repr(request) == "HttpRequest(POST https://api.example.com/v1, 1 headers, 2 bytes)"

@@ -5,6 +5,7 @@ What the model says depends on the state of the server's cache, even at temperat
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import importlib.util
 import json
@@ -24,6 +25,8 @@ from modelwire import (
     ModelTimeoutError,
     OpenAIChatCompletionClient,
     PartEnd,
+    Player,
+    Recorder,
     Start,
     Text,
     TextDelta,
@@ -34,10 +37,12 @@ from modelwire import (
     ToolResult,
     UserMessage,
 )
+from tests.fakes import FakeClock
 from tests.requirements import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from modelwire import EventStream, Message, TextStream
 
@@ -373,3 +378,37 @@ async def test_more_calls_at_once_than_the_server_has_slots(connect: Connect):
 
     assert [result.finish_reason for result in results] == ["length"] * 4
     assert all(result.usage and result.usage.completion_tokens == 5 for result in results)
+
+
+# ---------------------------------------------------------------------- recorded
+
+
+async def test_a_recording_plays_the_same_events_a_hundred_times(
+    connect: Connect, model_server: LocalModelServer, tmp_path: Path
+):
+    path = tmp_path / "live.jsonl"
+    asked: list[dict[str, Any]] = [{"messages": GRAVITY}, {"messages": WEATHER, "tools": [GET_WEATHER]}]
+    key = "sk-do-not-show-this"
+
+    async with connect(transport=Recorder(path), api_key=key) as client:
+        live = [fingerprint(await read(client.stream(**call))) for call in asked]
+    player = Player(path)
+    replayed = connect(transport=player, api_key="another", clock=FakeClock())  # no waits before retries, if there were
+    hashes: set[tuple[str, ...]] = set()
+    for _ in range(100):
+        hashes.add(tuple([fingerprint(await read(replayed.stream(**call))) for call in asked]))
+        player.rewind()
+
+    assert hashes == {tuple(live)}
+    text = await anyio.Path(path).read_text()
+    assert key not in text
+    assert "authorization" not in text.lower()
+    assert text.count('"status":200') == len(asked)
+
+
+def fingerprint(events: list[Any]) -> str:
+    """Of everything in the events but what our own clock says."""
+    *before, finish = events
+    attempts = [msgspec.structs.replace(one, started=0, duration=0) for one in finish.attempts]
+    finish = msgspec.structs.replace(finish, attempts=attempts, timing=None)
+    return hashlib.sha256(msgspec.json.encode([*before, finish])).hexdigest()

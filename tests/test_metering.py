@@ -36,8 +36,14 @@ async def read(client: ChatCompletionClient) -> CreateResult:
 async def test_calls_and_streams_add_up_by_model_and_cached_answers_apart() -> None:
     client = TokenCountingClient(
         ReplayChatCompletionClient(
-            [answer(1, 2, "a", reasoning_tokens=1), answer(10, 20, "b"), answer(3, 4, "a"), answer(5, 6)]
-            + [answer(100, 200, "a", cached=True), answer(1000, 0, cached=True)]
+            [
+                answer(1, 2, "a", reasoning_tokens=1),
+                answer(10, 20, "b"),
+                answer(3, 4, "a"),
+                answer(5, 6),
+                answer(100, 200, "a", cached=True),
+                answer(1000, 0, cached=True),
+            ]
         )
     )
 

@@ -25,6 +25,8 @@ PRINTS = [
     r"You said: What is gravity\?\nUsage\(prompt_tokens=9, .*\), Timing\(total=",
     r"You said: Hello 1\n",
     r"Hello\nCreateResult\(finish_reason='stop', content='Hello'",
+    r"You said: Hello gpt-4.1 13\n",
+    r"sunny\nThe weather in Paris\?\n",
 ]
 """What each Python example prints, in their order."""
 

@@ -30,6 +30,7 @@ from modelwire import (
     UserMessage,
 )
 from modelwire._fold import fold
+from tests.fakes import collect
 
 pytestmark = pytest.mark.anyio
 
@@ -128,12 +129,11 @@ async def test_events_are_streamed_as_they_are() -> None:
 )
 async def test_an_error_in_the_middle_comes_after_the_events_before_it(script: list[Any], kind: type) -> None:
     client = ReplayChatCompletionClient([script, script])
-    seen = []
+    seen: list[Any] = []
 
     async with client.stream(HELLO) as events:
         with pytest.raises(kind) as caught:
-            async for event in events:
-                seen.append(event)
+            await collect(events, seen)
     with pytest.raises(kind):
         await client.create(HELLO)
 
@@ -186,7 +186,7 @@ async def test_when_it_runs_out_it_says_so_and_reset_begins_again() -> None:
     client = ReplayChatCompletionClient(["only one"])
     await client.create(HELLO)
 
-    with pytest.raises(ValueError, match="was given 1, and this is call 2. Give it more, or call reset"):
+    with pytest.raises(ValueError, match=r"was given 1, and this is call 2. Give it more, or call reset"):
         await client.create(HELLO)
     with pytest.raises(ValueError, match="No more mock responses"):
         await events_of(client)
@@ -254,7 +254,7 @@ def test_what_is_no_response_is_refused_at_once(responses: Any, message: str) ->
 async def test_what_a_function_gives_is_checked_too() -> None:
     client: Any = ReplayChatCompletionClient([lambda *_: 42])
 
-    with pytest.raises(TypeError, match="what the function gave: a str, .*, not int"):
+    with pytest.raises(TypeError, match=r"what the function gave: a str, .*, not int"):
         await client.create(HELLO)
 
 

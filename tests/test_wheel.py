@@ -38,10 +38,19 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_wheel_holds_the_package_its_schema_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
+    data = {"py.typed", "modelwire.schema.json", "cassette.schema.json", "models/openai.json"}
 
     assert {name.split("/")[0].split("-")[0] for name in names} == {"modelwire"}
-    assert {"modelwire/py.typed", "modelwire/modelwire.schema.json", "modelwire/models/openai.json"} <= set(names)
-    assert not [name for name in names if "test" in name or name.endswith(".pyc")]
+    assert {f"modelwire/{name}" for name in data} <= set(names)
+    assert not [name for name in names if "tests/" in name or "/test_" in name or name.endswith(".pyc")]
+
+
+def test_pytest_finds_the_plugin(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        declared = archive.read(name).decode()
+
+    assert "[pytest11]\nmodelwire = modelwire.pytest_plugin\n" in declared
 
 
 def test_it_brings_its_three_dependencies_and_nothing_else(python: str) -> None:

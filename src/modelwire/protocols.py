@@ -23,6 +23,11 @@ class HttpRequest(NamedTuple):
     body: bytes
     method: str = "POST"
 
+    def __repr__(self) -> str:
+        # Tracebacks show arguments, and headers and query may hold credentials.
+        url = self.url.partition("?")[0]
+        return f"HttpRequest({self.method} {url}, {len(self.headers)} headers, {len(self.body)} bytes)"
+
 
 class HttpResponse(NamedTuple):
     """A whole answer."""

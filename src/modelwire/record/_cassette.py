@@ -7,6 +7,7 @@ query parameters that may be keys; see `Mask`.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import threading
@@ -132,7 +133,7 @@ class Mask:
 
     Headers are kept by name, from a short list; of the URL go user, password, and the values of parameters whose names
     sound like a key; and the credentials of a request, should they stand in a body too. What else is in bodies stays,
-    but for what `redact` finds: texts, or regular expressions.
+    but for what `redact` finds: texts, or regular expressions, which see the bytes as they stand.
     """
 
     def __init__(self, redact: Iterable[str | re.Pattern[str]] = (), secrets: Iterable[bytes] = ()) -> None:
@@ -202,7 +203,9 @@ def _compiled(pattern: str | re.Pattern[str]) -> re.Pattern[bytes]:
     if isinstance(pattern, str):
         if not pattern:
             raise ValueError("redact: an empty text would hide everything")
-        return re.compile(re.escape(pattern.encode()))
+        # As it stands in text, and in both ways in which JSON may write it.
+        forms = {pattern.encode(), msgspec.json.encode(pattern)[1:-1], json.dumps(pattern).encode()[1:-1]}
+        return re.compile(b"|".join(map(re.escape, forms)))
     return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)
 
 

@@ -17,8 +17,8 @@ Match: TypeAlias = Literal["strict", "sequential"]
 
 _SHOWN = 10
 """Differences that a message lists."""
-_COUNTED = 1000
-"""Differences at which two bodies have nothing to do with each other."""
+_FAR = 1_000_000
+"""More than any two bodies differ: another URL is another question."""
 _LENGTH = 120
 """Characters of a value that a message shows."""
 _ABSENT = object()
@@ -75,22 +75,27 @@ class Shelf:
                 return f"all {len(self.exchanges)} exchanges were played"
             place, found = self._in_order[0], None
         else:
-            found, place = min((self._distance(place, request), place) for place in range(len(self.exchanges)))
+            found, _, place = min(
+                (self._distance(place, request), place in self._played, place) for place in range(len(self.exchanges))
+            )
         recorded = self.exchanges[place]
         if found == 0:
             times = sum(_key(exchange.request) == _key(request) for exchange in self.exchanges)
             return f"it was recorded {times} time{'' if times == 1 else 's'}, and that was played already"
         which = "the next" if self._match == "sequential" else "the nearest"
         played = ", played already" if place in self._played else ""
-        lines = list(islice(differences(recorded.request, request), _SHOWN + 1))
+        lines = [
+            f"{where}: recorded {_shown(before)}, now {_shown(after)}"
+            for where, before, after in islice(_differences(recorded.request, request), _SHOWN + 1)
+        ]
         if len(lines) > _SHOWN:
             lines[_SHOWN:] = ["..."]
         return "\n  ".join([f"{which} on record, number {recorded.number}{played}, differs:", *lines])
 
     def _distance(self, place: int, request: Request) -> int:
         recorded = self.exchanges[place].request
-        found = sum(1 for _ in islice(differences(recorded, request), _COUNTED))
-        return found + _COUNTED * (recorded.url != request.url)
+        found = sum(max(_size(before), _size(after)) for _, before, after in _differences(recorded, request))
+        return found + _FAR * ((recorded.method, recorded.url) != (request.method, request.url))
 
 
 def _key(request: Request) -> tuple[str, str, bytes]:
@@ -105,12 +110,12 @@ def _canonical(content: bytes) -> bytes:
         return content
 
 
-def differences(recorded: Request, now: Request) -> Iterator[str]:
-    """What differs, a line for each place."""
+def _differences(recorded: Request, now: Request) -> Iterator[tuple[str, Any, Any]]:
+    """Where they differ: the place, what is on record, and what is there now."""
     for name in ("method", "url"):
         before, after = getattr(recorded, name), getattr(now, name)
         if before != after:
-            yield f"{name}: recorded {before}, now {after}"
+            yield name, before, after
     yield from _differing(_value(recorded.body.content()), _value(now.body.content()), "$")
 
 
@@ -121,7 +126,7 @@ def _value(content: bytes) -> Any:
         return content.decode(errors="replace")
 
 
-def _differing(before: Any, after: Any, path: str) -> Iterator[str]:
+def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(before, dict) and isinstance(after, dict):
         for name in sorted({*before, *after}):
             inner = f"{path}.{name}" if name.isidentifier() else f"{path}[{name!r}]"
@@ -130,7 +135,14 @@ def _differing(before: Any, after: Any, path: str) -> Iterator[str]:
         for place, (old, new) in enumerate(zip_longest(before, after, fillvalue=_ABSENT)):
             yield from _differing(old, new, f"{path}[{place}]")
     elif _shown(before, None) != _shown(after, None):
-        yield f"{path}: recorded {_shown(before)}, now {_shown(after)}"
+        yield path, before, after
+
+
+def _size(value: Any) -> int:
+    """How much there is to a value."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return sum(map(_size, value)) if isinstance(value, list) else 1
 
 
 def _shown(value: Any, length: int | None = _LENGTH) -> str:
