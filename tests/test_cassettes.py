@@ -265,6 +265,15 @@ async def test_new_only_answers_from_the_file_and_adds_the_rest(path: Path) -> N
     assert Recorder(path.with_name("none.jsonl"), new_only=True)
 
 
+async def test_two_recorders_of_one_file_are_told_to_be_one(path: Path) -> None:
+    first, second = (Recorder(path, transport=scripted(Reply())) for _ in range(2))
+    await first.send(POST, LIMITS)
+    await second.send(POST, LIMITS)
+
+    with pytest.raises(RuntimeError, match="give one Recorder to all clients"):
+        await first.send(POST, LIMITS)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never, assert_type
 
@@ -16,6 +17,7 @@ from modelwire import (
     CitationDelta,
     CreateResult,
     EventStream,
+    FallbackModelClient,
     Finish,
     FunctionCall,
     FunctionExecutionResult,
@@ -27,10 +29,13 @@ from modelwire import (
     OpenAICompatibleChatCompletionClient,
     Part,
     PartEnd,
+    Player,
     ProviderEvent,
     Reasoning,
     ReasoningDelta,
+    Recorder,
     RefusalDelta,
+    ReplayChatCompletionClient,
     RequestUsage,
     RetryPolicy,
     Start,
@@ -39,6 +44,7 @@ from modelwire import (
     Text,
     TextDelta,
     TextStream,
+    TokenCountingClient,
     ToolCallDelta,
     ToolCallStart,
     ToolMessage,
@@ -132,6 +138,30 @@ async def clients_complete_their_options(messages: list[Message], http_client: h
         model="m", preset="vllm", min_p=0.1, chat_template_kwargs={"enable_thinking": False}
     )
     assert_type(connect("openai:gpt-4.1", temperature=0), ChatCompletionClient)
+
+
+async def clients_go_around_clients(messages: list[Message], client: OpenAIChatCompletionClient) -> None:
+    replay = ReplayChatCompletionClient(
+        [
+            "text",
+            CreateResult(finish_reason="stop", content="x"),
+            RuntimeError("no"),
+            [TextDelta(text="a")],
+            answer_later,
+        ],
+        {"vision": False},
+    )
+    ReplayChatCompletionClient(lambda messages, options: str(options["tools"]))
+    counting = TokenCountingClient(FallbackModelClient(client, replay, when=lambda error: error.status_code == 400))
+    assert_type(await counting.create(messages, temperature=0.5), CreateResult)
+    assert_type(counting.stream(messages), EventStream)
+    assert_type(counting.by_model["gpt-4.1"], Usage)
+    OpenAIChatCompletionClient(model="m", transport=Recorder("a.jsonl", transport="httpx", redact=["Ms. Smith"]))
+    OpenAIChatCompletionClient(model="m", transport=Player("a.jsonl", speed=1, match="sequential"))
+
+
+async def answer_later(messages: Sequence[Message], options: dict[str, Any]) -> CreateResult:
+    return CreateResult(finish_reason="stop", content=str(options))
 
 
 async def wrong_options_are_errors(client: OpenAIChatCompletionClient, messages: list[Message]) -> None:

@@ -45,8 +45,9 @@ class FallbackModelClient(Wrapper):
     ```
 
     The next client is asked when an error of the one before lets hope that it will do better: overload, rate limits,
-    quota, time limits, failures of the server and the connection. `when=` decides instead, with the error; it never sees
-    one that came after content of a stream, since that was delivered already. Each client does its own retries first.
+    quota, time limits, failures of the server and the connection. `when=` decides instead, with the error (the rule is
+    `modelwire.middleware.fallback.another_may_answer`); it never sees one that came after content of a stream, since that
+    was delivered already. Each client does its own retries first.
 
     Everyone gets the same messages, and all but the first `unsupported="drop"`, so that no fallback fails for an option
     that it lacks; `dropped_options` of the answer lists them. `deadline` bounds the whole call, all clients and their
@@ -192,7 +193,8 @@ class _Course:
         turn = len(self.failures)
         if turn + 1 == len(self._turns) or not self._when(error):
             return False
-        self.failures.append(_Failure(self._turns[turn][0], error, self._since))
+        # Without its frames, which hold this call: a cycle.
+        self.failures.append(_Failure(self._turns[turn][0], error.with_traceback(None), self._since))
         return True
 
     def whole(self, answer: A) -> A:

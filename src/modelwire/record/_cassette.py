@@ -50,18 +50,24 @@ class Body(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def content(self) -> bytes:
         """The bytes."""
-        if self.json is not UNSET:
-            return bytes(self.json)
-        if self.text is not UNSET:
-            return self.text.encode()
-        return base64.b64decode(self.base64 or "")
+        return _content(self.text, self.base64) if self.json is UNSET else bytes(self.json)
 
 
-class Piece(Body, frozen=True, omit_defaults=True, kw_only=True):
-    """A piece of an answer, as it came."""
+class Piece(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A piece of an answer, as it came: text or base64."""
 
     at: float
     """Seconds from the sending of the request."""
+    text: str | UnsetType = UNSET
+    base64: str | UnsetType = UNSET
+
+    def content(self) -> bytes:
+        """The bytes."""
+        return _content(self.text, self.base64)
+
+
+def _content(text: str | UnsetType, in_base64: str | UnsetType) -> bytes:
+    return base64.b64decode(in_base64 or "") if text is UNSET else text.encode()
 
 
 class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -226,20 +232,20 @@ class Tape:
     """A file that is written to: from its beginning, or on from its end.
 
     It is made with the first exchange, in the place of what is there, and whole lines are added to it, so that there is
-    never a broken one.
+    never a broken one. Raises `RuntimeError` where someone else puts another file in its place meanwhile.
     """
 
     def __init__(self, path: Path, *, extend: bool) -> None:
         self._path = path
         self._extend = extend
-        self._made = False
+        self._made: int | None = None  # inode of the file that this tape made, or goes on with
         self._numbers = 0
         self._lock = threading.Lock()
 
     def number(self) -> int:
         """The number of an exchange that begins now."""
         with self._lock:
-            if self._extend and not self._made:
+            if self._extend and self._made is None:
                 self._go_on()
             self._numbers += 1
             return self._numbers
@@ -251,12 +257,17 @@ class Tape:
         """
         line = _ENCODER.encode(exchange) + b"\n"
         with self._lock:
-            if self._made:
-                with self._path.open("ab") as file:
-                    file.write(line)
-            else:
+            if self._made is None:
                 _put(self._path, _ENCODER.encode({"$schema": SCHEMA}) + b"\n" + line)
-                self._made = True
+                self._made = _inode(self._path)
+                return
+            if _inode(self._path) != self._made:
+                raise RuntimeError(
+                    f"{self._path} was removed, or made anew by another recorder, while this one wrote to it: give one "
+                    "Recorder to all clients whose exchanges go into the same file"
+                )
+            with self._path.open("ab") as file:
+                file.write(line)
 
     def _go_on(self) -> None:
         try:
@@ -267,7 +278,14 @@ class Tape:
         end = content.rfind(b"\n") + 1
         if end < len(content):  # the rest of a write that was cut
             os.truncate(self._path, end)
-        self._made = True
+        self._made = _inode(self._path)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _put(path: Path, content: bytes) -> None:
