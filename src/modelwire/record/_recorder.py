@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from modelwire.protocols import Clock, HttpRequest, HttpStream, Timeouts, Transport
+    from modelwire.record._player import PlayedStream
 
 MAX_BYTES = 16 * 2**20
 """Bytes of one request or answer beyond which it is not recorded: a cassette is a file for people."""
@@ -46,7 +47,7 @@ class Recorder:
     that it can answer are answered from it, and only the others are sent and added.
 
     An exchange is written when it is over, in one piece, with the answer's bytes as they came: pieces, times, and errors of
-    the connection. Of an answer that is closed early, what was read is written. A call that is cancelled before the
+    the connection; an answer that is not streamed is one piece. Of one that is closed early, what was read is written. A call that is cancelled before the
     answer's headers is not.
 
     **What is not in the file**: all headers that are not known to be harmless (so no keys, tokens, cookies, organisations),
@@ -90,10 +91,9 @@ class Recorder:
 
     async def send(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
         """Send a request, read the whole answer, and record both."""
-        known = self._known and self._known.take(request)
-        if self._known and known:
-            stream = await self._known.play(known)
-            return HttpResponse(stream.status, stream.headers, await stream.read())
+        known = await self._on_record(request)
+        if known is not None:
+            return HttpResponse(known.status, known.headers, await known.read())
         take = _Take(self, request)
         with take.failures():
             response = await self._transport().send(request, timeouts)
@@ -104,9 +104,9 @@ class Recorder:
 
     async def stream(self, request: HttpRequest, timeouts: Timeouts) -> HttpStream:
         """Send a request, and record it and its answer while that is read."""
-        known = self._known and self._known.take(request)
-        if self._known and known:
-            return await self._known.play(known)
+        known = await self._on_record(request)
+        if known is not None:
+            return known
         take = _Take(self, request)
         with take.failures():
             stream = await self._transport().stream(request, timeouts)
@@ -117,6 +117,11 @@ class Recorder:
         """Close the transport beneath, unless that was passed. The file needs no closing."""
         if self._made and self._inner is not None:
             await self._inner.aclose()
+
+    async def _on_record(self, request: HttpRequest) -> PlayedStream | None:
+        """The answer that the file has already, where that is wanted."""
+        exchange = self._known.take(request) if self._known is not None else None
+        return None if self._known is None or exchange is None else await self._known.play(exchange)
 
     def _transport(self) -> Transport:
         if self._inner is None:
