@@ -278,7 +278,7 @@ async def test_two_recorders_of_one_file_are_told_to_be_one(path: Path) -> None:
     ("content", "message"),
     [
         (b"", "an empty file, not a cassette"),
-        (b"no json\n", "not a cassette: its first line is not"),
+        (b"\xff\n", "not a cassette: its first line is not"),
         (b'{"$schema":"urn:modelwire:cassette:2"}\n', "written in the format 'urn:modelwire:cassette:2'"),
         (b'{"$schema":"urn:modelwire:cassette:1"}\n{"number":"x"}\n', r"line 2: Expected `int`, got `str`"),
     ],

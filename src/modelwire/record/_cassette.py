@@ -311,7 +311,7 @@ def parse(content: bytes, path: Path) -> list[Exchange]:
         raise ValueError(f"{path}: an empty file, not a cassette")
     try:
         schema = _HEAD.decode(lines[0]).schema
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise ValueError(f'{path}: not a cassette: its first line is not {{"$schema": "{SCHEMA}"}}') from None
     if schema != SCHEMA:
         raise ValueError(f"{path}: written in the format {schema!r}; this version of modelwire reads {SCHEMA!r}")
@@ -319,6 +319,6 @@ def parse(content: bytes, path: Path) -> list[Exchange]:
     for number, line in enumerate(lines[1:], 2):
         try:
             exchanges.append(_EXCHANGE.decode(line))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
     return sorted(exchanges, key=lambda exchange: exchange.number)
