@@ -246,7 +246,7 @@ async def test_what_the_api_does_not_take_says_what_it_takes(part: Any) -> None:
         ([Tool(name="a", parameters="{}")], "tools[0] (a): parameters are a JSON Schema object, not str"),
         ([{"name": "a", "parameters": {"x": object()}}], "tools[0] (a).parameters: not JSON"),
         ([Tool(name="a"), {"name": "a"}], "tools: two of them are named 'a'"),
-        (["look_up"], "tools[0]: a tool is a Tool, a dict, or an object with a `schema` dict, not str"),
+        (["look_up"], "tools[0]: a tool is a Tool, a dict, a function, or an object with a `schema` dict, not str"),
         ([7], "tools[0]: a tool is"),
     ],
     ids=lambda value: repr(value)[:50],

@@ -16,6 +16,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as type checkers take it; importing `typing` for it would double the cost of this import
 if TYPE_CHECKING:  # `as`: a re-export, for type checkers
+    from modelwire._cancel import CancellationToken as CancellationToken
     from modelwire._retry import RetryPolicy as RetryPolicy
     from modelwire._stream import EventStream as EventStream
     from modelwire._stream import TextStream as TextStream
@@ -41,10 +42,12 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.errors import RateLimitError as RateLimitError
     from modelwire.errors import ServerError as ServerError
     from modelwire.errors import StreamInterruptedError as StreamInterruptedError
+    from modelwire.errors import ToolCallError as ToolCallError
     from modelwire.errors import UnsupportedOptionError as UnsupportedOptionError
     from modelwire.middleware.fallback import FallbackModelClient as FallbackModelClient
     from modelwire.middleware.metering import TokenCountingClient as TokenCountingClient
     from modelwire.models import ModelFamily as ModelFamily
+    from modelwire.models import validate_model_info as validate_model_info
     from modelwire.options import ModelInfo as ModelInfo
     from modelwire.protocols import Timeouts as Timeouts
     from modelwire.providers.anthropic import AnthropicChatCompletionClient as AnthropicChatCompletionClient
@@ -59,6 +62,9 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.record import Recorder as Recorder
     from modelwire.replay import ReplayChatCompletionClient as ReplayChatCompletionClient
     from modelwire.tokens import TokenCount as TokenCount
+    from modelwire.tools import FunctionTool as FunctionTool
+    from modelwire.tools import run_tools as run_tools
+    from modelwire.tools import tool as tool
     from modelwire.types import AnyTool as AnyTool
     from modelwire.types import AssistantMessage as AssistantMessage
     from modelwire.types import Attempt as Attempt
@@ -110,12 +116,15 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.types import Video as Video
 
     # AutoGen's names of the same things.
+    ChatCompletionTokenLogprob = TokenLogprob
     LLMMessage = Message
     FunctionExecutionResult = ToolResult
     FunctionExecutionResultMessage = ToolMessage
+    ModelCapabilities = ModelInfo
     RequestUsage = Usage
 
 _MODULES = {
+    "modelwire._cancel": ("CancellationToken",),
     "modelwire._retry": ("RetryPolicy",),
     "modelwire._stream": ("EventStream", "TextStream"),
     "modelwire.base": ("ChatCompletionClient",),
@@ -139,11 +148,12 @@ _MODULES = {
         "RateLimitError",
         "ServerError",
         "StreamInterruptedError",
+        "ToolCallError",
         "UnsupportedOptionError",
     ),
     "modelwire.middleware.fallback": ("FallbackModelClient",),
     "modelwire.middleware.metering": ("TokenCountingClient",),
-    "modelwire.models": ("ModelFamily",),
+    "modelwire.models": ("ModelFamily", "validate_model_info"),
     "modelwire.options": ("ModelInfo",),
     "modelwire.protocols": ("Timeouts",),
     "modelwire.providers.azure": ("AzureOpenAIChatCompletionClient",),
@@ -155,6 +165,7 @@ _MODULES = {
     "modelwire.record": ("Player", "Recorder"),
     "modelwire.replay": ("ReplayChatCompletionClient",),
     "modelwire.tokens": ("TokenCount",),
+    "modelwire.tools": ("FunctionTool", "run_tools", "tool"),
     "modelwire.types": (
         "AnyTool",
         "AssistantMessage",
@@ -209,9 +220,11 @@ _MODULES = {
 }
 _RENAMED = {
     # AutoGen's names of the same things.
+    "ChatCompletionTokenLogprob": ("modelwire.types", "TokenLogprob"),
     "FunctionExecutionResult": ("modelwire.types", "ToolResult"),
     "FunctionExecutionResultMessage": ("modelwire.types", "ToolMessage"),
     "LLMMessage": ("modelwire.types", "Message"),
+    "ModelCapabilities": ("modelwire.options", "ModelInfo"),
     "RequestUsage": ("modelwire.types", "Usage"),
 }
 _WHERE = {name: (module, name) for module, names in _MODULES.items() for name in names} | _RENAMED

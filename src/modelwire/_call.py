@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from modelwire import _http, errors
+from modelwire._cancel import cancelled_by
 from modelwire._fold import fold, unfold
 from modelwire._stream import EventStream
 from modelwire.protocols import HttpFacts, HttpResponse
@@ -46,6 +47,7 @@ class Call:
         *,
         headers: Headers,
         deadline: float | None,
+        token: Any,
         dropped: list[str],
     ) -> None:
         self.client = client
@@ -54,6 +56,8 @@ class Call:
         self.headers = headers
         self.dropped = dropped or None
         self.deadline = deadline
+        self.bounded = deadline is not None or token is not None
+        self._token = token
         self.attempts: list[Attempt] = []
         self.retries = 0
         self.begin()
@@ -165,11 +169,16 @@ class Call:
         own = math.inf if self.deadline is None else self.started + self.deadline - self.client.clock.now()
         return min(own, anyio.current_effective_deadline() - anyio.current_time())
 
-    async def within_deadline(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do this before the call's deadline.
+    async def within_bounds(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do this before the call's deadline, and before its token is cancelled.
 
-        Raises `ModelTimeoutError` when it passes.
+        Raises `ModelTimeoutError` when the deadline passes, and `asyncio.CancelledError` for the token.
         """
+        if self._token is None:
+            return await self._within_deadline(work)
+        return await cancelled_by(self._token, lambda: self._within_deadline(work))
+
+    async def _within_deadline(self, work: Callable[[], Awaitable[T]]) -> T:
         if self.deadline is None:
             return await work()
         left = self.started + self.deadline - self.client.clock.now()
@@ -233,7 +242,7 @@ class PlainCall(Call):
     async def run(self) -> CreateResult:
         """Send until there is an answer; see `ChatCompletionClient.create`."""
         try:
-            result = await self.within_deadline(self._attempts)
+            result = await self.within_bounds(self._attempts)
         except BaseException as error:
             self.log_failure(error)
             raise
@@ -312,8 +321,8 @@ class ProviderStream(EventStream):
             call.begin()
         work = self._next if self._delivered else self._first
         try:
-            # The scope of the deadline is not held while the caller works on an event, only while it waits for one.
-            return await (work() if call.deadline is None else call.within_deadline(work))
+            # No scope is held while the caller works on an event, only while it waits for one.
+            return await (call.within_bounds(work) if call.bounded else work())
         except BaseException as error:
             call.log_failure(error)
             raise

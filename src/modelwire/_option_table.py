@@ -159,6 +159,7 @@ WIRE: dict[str, dict[str, str]] = {
         "presence_penalty": "options.presence_penalty",
         "min_p": "options.min_p",
         "repetition_penalty": "options.repeat_penalty",
+        "options": "options",
         "think": "think",
         "keep_alive": "keep_alive",
         "num_ctx": "options.num_ctx",
@@ -266,6 +267,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 FAMILIES: dict[str, frozenset[str]] = {
     "CommonOptions": frozenset(
         [
+            "cancellation_token",
             "deadline",
             "extra_body",
             "extra_create_args",
@@ -295,6 +297,7 @@ FAMILIES: dict[str, frozenset[str]] = {
             "audio",
             "background",
             "background_options",
+            "cancellation_token",
             "context_management",
             "conversation",
             "deadline",
@@ -347,6 +350,7 @@ FAMILIES: dict[str, frozenset[str]] = {
             "audio",
             "background",
             "background_options",
+            "cancellation_token",
             "chat_template_kwargs",
             "context_management",
             "conversation",
@@ -410,6 +414,7 @@ FAMILIES: dict[str, frozenset[str]] = {
         [
             "betas",
             "cache_control",
+            "cancellation_token",
             "container",
             "context_management",
             "deadline",
@@ -444,6 +449,7 @@ FAMILIES: dict[str, frozenset[str]] = {
     "GeminiOptions": frozenset(
         [
             "cached_content",
+            "cancellation_token",
             "continuation_token",
             "deadline",
             "extra_body",
@@ -478,6 +484,7 @@ FAMILIES: dict[str, frozenset[str]] = {
     ),
     "OllamaOptions": frozenset(
         [
+            "cancellation_token",
             "deadline",
             "extra_body",
             "extra_create_args",
@@ -499,6 +506,7 @@ FAMILIES: dict[str, frozenset[str]] = {
             "num_gpu",
             "num_keep",
             "num_thread",
+            "options",
             "parallel_tool_calls",
             "presence_penalty",
             "reasoning_effort",
@@ -528,6 +536,7 @@ FAMILIES: dict[str, frozenset[str]] = {
             "betas",
             "cache_control",
             "cached_content",
+            "cancellation_token",
             "chat_template_kwargs",
             "container",
             "context_management",
@@ -566,6 +575,7 @@ FAMILIES: dict[str, frozenset[str]] = {
             "num_gpu",
             "num_keep",
             "num_thread",
+            "options",
             "output_config",
             "parallel_tool_calls",
             "plugins",

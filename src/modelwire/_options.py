@@ -10,9 +10,22 @@ from modelwire.errors import BadRequestError, UnsupportedOptionError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-CALL_OPTIONS = frozenset({"extra_body", "extra_headers", "unsupported", "deadline"})
+CALL_OPTIONS = frozenset({"extra_body", "extra_headers", "unsupported", "deadline", "cancellation_token"})
 """Options of the call rather than of the generation: they have no wire name."""
 _AUTOGEN = frozenset({"json_output", "extra_create_args"})
+_ELSEWHERE = {
+    **dict.fromkeys(("tools", "tool_choice"), "it is an argument of each call: create(messages, tools=...)"),
+    **dict.fromkeys(("functions", "function_call"), "pass tools= and tool_choice= to each call"),
+    **dict.fromkeys(("system", "system_instruction"), "put a SystemMessage first"),
+    "stream": "call create_stream() or stream() instead of create()",
+    "format": "use response_format",
+    "generation_config": "pass its members by themselves",
+    "thinking_budget": "use reasoning_effort, or thinking_config",
+    "follow_redirects": "redirects are not followed, since a key must not: give the final address as base_url",
+    "default_query": "put it into base_url, such as 'https://api.example.com/v1?name=value'",
+    "bedrock_info": "there is no client for it; base_url may name a gateway",
+}
+"""What vendors' SDKs and AutoGen take in this place, and what to do here."""
 
 
 class Resolved(NamedTuple):
@@ -29,8 +42,7 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     spelled: dict[str, str] = {}
-    flat = {**given, **_more(given.get("extra_create_args"))}
-    flat.pop("extra_create_args", None)
+    flat = flattened(given)
     if flat.get("response_mime_type") is not None:
         _mime_type(flat)
     if "json_output" in flat:
@@ -46,19 +58,23 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _more(extra: Any) -> Mapping[str, Any]:
-    """AutoGen's options in one mapping."""
+def flattened(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with those of `extra_create_args`, AutoGen's mapping of options, as if each were given by itself."""
+    flat = dict(given)
+    extra = flat.pop("extra_create_args", None)
     if extra is None:
-        return {}
+        return flat
     if not isinstance(extra, dict) or not all(isinstance(name, str) for name in extra):
         raise BadRequestError(f"extra_create_args is a dict of options by their names, not {extra!r:.100}")
-    return extra
+    return flat | extra
 
 
 def _json_output(flat: dict[str, Any]) -> None:
     """AutoGen's word for the form of the answer."""
     wanted = flat.pop("json_output")
-    if wanted is None or wanted is False:
+    if wanted is None:
+        return  # not said: the client's own `response_format` stays
+    if wanted is False:
         flat.setdefault("response_format", None)
         return
     if flat.get("response_format") is not None:
@@ -102,9 +118,11 @@ def merged(defaults: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, An
 def check_names(names: Collection[str], family: str) -> None:
     """Refuse names that no provider knows.
 
-    Raises `BadRequestError`, with the nearest known name.
+    Raises `BadRequestError`, with what to do instead, or the nearest known name.
     """
     for name in names:
+        if name in _ELSEWHERE:
+            raise BadRequestError(f"{name} is not an option; {_ELSEWHERE[name]}")
         if name not in FAMILIES["AnyOptions"] and name not in ALIASES and name not in _AUTOGEN:
             import difflib  # noqa: PLC0415  # for this message only
 

@@ -26,8 +26,9 @@ class ClientSettings(TypedDict, total=False):
     """An `httpx.AsyncClient` or `httpx2.AsyncClient` to use; it keeps its own settings, and is never closed."""
     transport: Transport | str | None
     """`"httpx"` (the default), a `Recorder` or `Player`, or an object of one's own that moves the bytes."""
-    timeout: float | Timeouts | None
-    """Seconds to wait for the first byte and between bytes, or each by itself; by default 600, and 5 to connect."""
+    timeout: float | Timeouts | Any
+    """Seconds to wait for the first byte and between bytes, or each by itself; by default 600, and 5 to connect. An
+    `httpx.Timeout` is understood."""
     max_retries: int | None
     """Requests beyond the first; short for `retry=RetryPolicy(max_retries=...)`, by default 2."""
     retry: RetryPolicy | None
@@ -44,6 +45,12 @@ class ClientSettings(TypedDict, total=False):
     """Headers of every request."""
     model_info: ModelInfo | None
     """What is known of the model, over what modelwire knows itself."""
+    model_capabilities: ModelInfo | None
+    """AutoGen's older name of `model_info`."""
+    include_name_in_message: bool | None
+    """Whether the `source` of messages is sent as their name, where the API has names; by default yes."""
+    add_name_prefixes: bool | None
+    """Whether the text of user messages begins with who `said` it, for models that know no names; by default no."""
     gate: Gate | None
     """An async function that runs before every request that goes over the wire, retries included."""
     clock: Clock | None
@@ -81,8 +88,19 @@ def to_transport(settings: ClientSettings) -> Transport:
     return transport
 
 
-def to_timeouts(timeout: float | Timeouts | None) -> Timeouts:
-    """Time limits from a number, which bounds the first byte and the pauses between bytes.
+def to_model_info(settings: Mapping[str, Any]) -> ModelInfo | None:
+    """What the user says of the model, under either of its names.
+
+    Raises `ValueError` where both are given.
+    """
+    info, capabilities = settings.get("model_info"), settings.get("model_capabilities")
+    if info is not None and capabilities is not None:
+        raise ValueError("model_info and model_capabilities are the same setting; give model_info")
+    return capabilities if info is None else info
+
+
+def to_timeouts(timeout: Any) -> Timeouts:
+    """Time limits from a number, which bounds the first byte and the pauses between bytes, or from an `httpx.Timeout`.
 
     Raises `TypeError` for anything else.
     """
@@ -90,7 +108,9 @@ def to_timeouts(timeout: float | Timeouts | None) -> Timeouts:
         return Timeouts()
     if isinstance(timeout, Timeouts):
         return timeout
-    if not isinstance(timeout, (int, float)) or not timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
+        return Timeouts(connect=timeout.connect, first_byte=timeout.read, read=timeout.read)
+    if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise TypeError(
             f"timeout is seconds above 0, or a Timeouts(connect=..., first_byte=..., read=...), not {timeout!r}"
         )

@@ -20,9 +20,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from modelwire._tools import to_tools
 from modelwire.models.encodings import ENCODINGS
 from modelwire.tokens import TOKENS_PER_MEDIA, TokenCount, as_json, turns
-from modelwire.tools import to_tools
 from modelwire.types import CustomTool, Tool
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ import msgspec
 from modelwire import tokens
 from modelwire._fold import after_text, fold, unfold
 from modelwire._stream import EventStream, TextStream
+from modelwire._tools import to_tools
+from modelwire.errors import BadRequestError
 from modelwire.types import CreateResult, TextDelta, Usage
 
 if TYPE_CHECKING:
@@ -121,12 +123,13 @@ class ChatCompletionClient:
         Credentials never enter.
         """
         kind = type(self)
+        options.pop("cancellation_token", None)
         try:
             return msgspec.json.encode(
-                [kind.__module__, kind.__qualname__, self.model_info, messages, tools, tool_choice, options],
+                [kind.__module__, kind.__qualname__, self.model_info, messages, to_tools(tools), tool_choice, options],
                 order="sorted",
             )
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError, BadRequestError):
             # An option that is no data, such as a class: nothing to key on.
             return None
 
@@ -157,6 +160,16 @@ class ChatCompletionClient:
     def capabilities(self) -> ModelInfo:
         """AutoGen's older name of `model_info`."""
         return self.model_info
+
+    @staticmethod
+    def load_component(component: Mapping[str, Any]) -> ChatCompletionClient:
+        """A client from AutoGen's form of a configuration: `{"provider": <class of a client>, "config": {...}}`.
+
+        Raises `ValueError` for a class that modelwire does not know, and what the constructor raises.
+        """
+        from modelwire.providers import client_of_component  # noqa: PLC0415  # the index names them all
+
+        return client_of_component(component)
 
     # ------------------------------------------------------------------ the end
 

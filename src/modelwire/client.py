@@ -8,12 +8,13 @@ import msgspec
 
 from modelwire import _options, models, tokens
 from modelwire._call import Call, PlainCall, ProviderStream
+from modelwire._cancel import checked_token
 from modelwire._clock import RealClock
-from modelwire._settings import SETTINGS, to_headers, to_retry, to_timeouts, to_transport
+from modelwire._settings import SETTINGS, to_headers, to_model_info, to_retry, to_timeouts, to_transport
+from modelwire._tools import to_tool_choice, to_tools
 from modelwire.base import ChatCompletionClient
 from modelwire.errors import BadRequestError, UnsupportedOptionError
 from modelwire.output import response_schema
-from modelwire.tools import to_tool_choice, to_tools
 from modelwire.types import (
     AssistantMessage,
     ChatRequest,
@@ -30,6 +31,7 @@ from modelwire.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import Self
 
     from modelwire._settings import ClientSettings, Headers
     from modelwire._stream import EventStream
@@ -80,7 +82,7 @@ class ProviderClient(ChatCompletionClient):
         `known` are the model's facts where they are not those of `model` at this provider.
         """
         settings = cast("ClientSettings", {name: value for name, value in given.items() if name in SETTINGS})
-        options = {name: value for name, value in given.items() if name not in SETTINGS}
+        options = _options.flattened({name: value for name, value in given.items() if name not in SETTINGS})
         _options.check_names(options, family)
         self.model = model
         self.codec = codec
@@ -90,14 +92,21 @@ class ProviderClient(ChatCompletionClient):
         self.timeouts = to_timeouts(settings.get("timeout"))
         self.gate = settings.get("gate")
         self.clock: Clock = settings.get("clock") or RealClock()
-        self.model_info = models.merged(known or models.lookup(codec.provider, model), settings.get("model_info"))
+        self.model_info = models.merged(known or models.lookup(codec.provider, model), to_model_info(settings))
         self.headers: Headers = (*to_headers(headers), *to_headers(settings.get("default_headers")))
+        self._no_names = settings.get("include_name_in_message") is False
+        self._name_prefixes = bool(settings.get("add_name_prefixes"))
         self._family = family
         self._secret_headers: Headers = secret_headers
         self._token = token
         self._defaults = _options.portable(options)
         self._deadline = _options.to_deadline(settings.get("deadline"))
         self._used = Usage(prompt_tokens=0, completion_tokens=0)
+
+    @classmethod
+    def create_from_config(cls, config: dict[str, Any]) -> Self:
+        """A client from its constructor's arguments in a dict; AutoGen's word."""
+        return cls(**config)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, provider={self.codec.provider!r})"
@@ -163,14 +172,19 @@ class ProviderClient(ChatCompletionClient):
         stream: bool,
     ) -> C:
         """A call of this kind, checked and encoded; nothing is sent yet."""
+        given = _options.flattened(given)
         for name in given:
             if name in _OF_CLIENT:
-                raise BadRequestError(f"{name} is a setting of the client, not of a call: pass it to the constructor")
+                instead = ", or use deadline= here" if name == "timeout" else ""
+                raise BadRequestError(
+                    f"{name} is a setting of the client, not of a call: pass it to the constructor{instead}"
+                )
         _options.check_names(given, self._family)
         call_options = _options.portable(given)
         deadline = _options.to_deadline(call_options.pop("deadline", self._deadline))
         options = _options.merged(self._defaults, call_options)
         extra_headers = to_headers(options.pop("extra_headers", None))
+        token = checked_token(options.pop("cancellation_token", None))
         response_format = options.pop("response_format", None)
         tool_structs = to_tools(tools) if tools else []
         request = ChatRequest(
@@ -192,7 +206,7 @@ class ProviderClient(ChatCompletionClient):
         # In one order, so that equal calls have equal bytes, and so equal keys.
         request = msgspec.structs.replace(request, options=dict(sorted(kept.items())))
         http = codec.encode(request, self.model_info)
-        return kind(self, request, http, headers=extra_headers, deadline=deadline, dropped=dropped)
+        return kind(self, request, http, headers=extra_headers, deadline=deadline, token=token, dropped=dropped)
 
     def _messages(self, messages: Sequence[Any]) -> Sequence[Message]:
         if isinstance(messages, (str, bytes, dict)) or not hasattr(messages, "__len__"):
@@ -205,6 +219,10 @@ class ProviderClient(ChatCompletionClient):
             messages = _from_dicts(messages, self.codec.origin)
         for index, message in enumerate(messages):
             _check_content(message, index)
+        if self._name_prefixes:
+            messages = [_prefixed(message) for message in messages]
+        if self._no_names:
+            messages = [_unnamed(message) for message in messages]
         return messages
 
     # ------------------------------------------------------------------ what calls ask of their client
@@ -313,6 +331,27 @@ def _check_parts(content: Any, owner: type, place: str) -> None:
             )
         if type(part) is ToolResult and not isinstance(part.content, str):
             _check_parts(part.content, ToolResult, f"{place}[{index}].content")
+
+
+def _prefixed(message: Message) -> Message:
+    """A user's message that says in its text who said it, in AutoGen's words."""
+    if not isinstance(message, UserMessage) or not message.source:
+        return message
+    prefix, content = f"{message.source} said:\n", message.content
+    if isinstance(content, str):
+        return msgspec.structs.replace(message, content=prefix + content)
+    first, *rest = content
+    if isinstance(first, Text):
+        return msgspec.structs.replace(
+            message, content=[msgspec.structs.replace(first, text=prefix + first.text), *rest]
+        )
+    return msgspec.structs.replace(
+        message, content=[prefix + first, *rest] if isinstance(first, str) else [prefix, *content]
+    )
+
+
+def _unnamed(message: Message) -> Message:
+    return message if message.source is None else msgspec.structs.replace(message, source=None)
 
 
 def _names(kinds: tuple[type, ...]) -> str:

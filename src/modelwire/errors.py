@@ -18,6 +18,7 @@
     │   ├── StreamInterruptedError  a stream ended before its terminal frame; `partial` has what came
     │   └── ProtocolError           the answer is not what the wire format says
     ├── OutputValidationError       the answer's text does not fit the type asked for
+    ├── ToolCallError               a call of the model's cannot be run as it stands
     └── NotRecordedError            a recording that is played has no answer to the request
 
 No exception of the HTTP library leaves the transport: its message becomes part of one of these.
@@ -51,6 +52,7 @@ __all__ = [
     "RateLimitError",
     "ServerError",
     "StreamInterruptedError",
+    "ToolCallError",
     "UnsupportedOptionError",
 ]
 
@@ -209,6 +211,10 @@ class OutputValidationError(ModelwireError):
     def __init__(self, message: str, *, text: str) -> None:
         super().__init__(message)
         self.text = text
+
+
+class ToolCallError(ModelwireError):
+    """A call that the model wrote cannot be run: there is no such tool, or the arguments do not fit it."""
 
 
 class NotRecordedError(ModelwireError):

@@ -52,9 +52,11 @@ class CommonOptions(TypedDict, total=False):
     deadline: float | None
     """Seconds that the whole call may take, waits and retries included; `None` for no limit."""
     json_output: Any
-    """AutoGen's word: `True` for any JSON object, or a type as for `response_format`; `None` or `False` for any text."""
+    """AutoGen's word: `True` for any JSON object, `False` for any text, or a type as for `response_format`; `None` says nothing."""
     extra_create_args: Mapping[str, Any] | None
     """AutoGen's word: more options in one mapping, as if each were given by itself; `None` for none."""
+    cancellation_token: Any
+    """AutoGen's word: a `CancellationToken`, which ends the call with `asyncio.CancelledError` when it is cancelled; `None` for none."""
 
 
 class OpenAIOptions(CommonOptions, total=False):
@@ -200,6 +202,8 @@ class GeminiOptions(CommonOptions, total=False):
 class OllamaOptions(CommonOptions, total=False):
     """Options of Ollama."""
 
+    options: Mapping[str, Any] | None
+    """Settings of the model in one mapping, by the server's own names, as Ollama's client takes them; an option that is given by itself goes over it. `None` for none."""
     think: bool | str | None
     """The server's own switch: `True`, `False`, `low`, `medium`, `high` or `max`."""
     keep_alive: str | float | None

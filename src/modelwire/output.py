@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, Union, ge
 import msgspec
 
 from modelwire._schema_lowering import is_object, resolve_ref
+from modelwire._typed import decoder, explained, is_pydantic, schema_of
 from modelwire.errors import BadRequestError, OutputValidationError
 from modelwire.types import ResponseFormat
 
@@ -78,7 +79,7 @@ def parse_output(text: str, target: Any) -> Any:
     try:
         return shape.read_value(msgspec.json.encode(strip_optional_nulls(value, shape.schema)))
     except (ValueError, RecursionError) as error:
-        raise _misfit(_name_of(target), _what(error), body) from error
+        raise _misfit(_name_of(target), explained(error), body) from error
 
 
 def strip_optional_nulls(value: Any, schema: dict[str, Any]) -> Any:
@@ -120,7 +121,7 @@ def _new_shape(target: Any) -> _Shape:
         node = resolve_ref(schema, node["$ref"])
     name, description = _cleaned(_name_of(target)), node.get("description")
     form = ResponseFormat(type="json_schema", name=name, description=description, schema=sent)
-    read_value = target.model_validate_json if _is_pydantic(target) else _decoder(target)
+    read_value = target.model_validate_json if is_pydantic(target) else decoder(target)
     return _Shape(form, schema, read_value if sent is schema else _decoder_of_wrapped(target), read_value)
 
 
@@ -129,58 +130,23 @@ _remembered_shape = lru_cache(maxsize=512)(_new_shape)
 
 def _schema_of(target: Any) -> dict[str, Any]:
     try:
-        schema = target.model_json_schema() if _is_pydantic(target) else _msgspec_schema(target)
+        schema = schema_of(target)
     except (TypeError, ValueError, NameError, RuntimeError) as error:
         what = f"response_format: there is no JSON Schema for {_name_of(target)}: {' '.join(str(error).split())}"
         raise BadRequestError(f"{what}. {_FORMS}; of pydantic models make a union with RootModel.") from error
     return msgspec.json.decode(msgspec.json.encode(schema), type=dict[str, Any])  # a default may be a Struct
 
 
-def _msgspec_schema(target: Any) -> dict[str, Any]:
-    """Describe a type of msgspec's; pydantic models inside it describe themselves, their `$defs` go to the root."""
-    found: list[tuple[str, Any]] = []
-
-    def describe(inner: Any) -> dict[str, Any]:
-        if not _is_pydantic(inner):
-            raise NotImplementedError
-        schema: dict[str, Any] = inner.model_json_schema()
-        found.extend(schema.pop("$defs", {}).items())
-        return schema
-
-    schema = msgspec.json.schema(target, schema_hook=describe)
-    definitions = schema.pop("$defs", {})
-    for name, definition in found:
-        if definitions.setdefault(name, definition) != definition:
-            raise TypeError(f"two types are named {name}")
-    return schema | ({"$defs": definitions} if definitions else {})
-
-
-def _is_pydantic(target: Any) -> bool:
-    return isinstance(target, type) and callable(getattr(target, "model_json_schema", None))
-
-
-def _decoder(target: Any) -> Callable[[str | bytes], Any]:
-    return msgspec.json.Decoder[Any](target, dec_hook=_validated).decode
-
-
 def _decoder_of_wrapped(target: Any) -> Callable[[str | bytes], Any]:
-    read = _decoder(msgspec.defstruct("Wrapper", [("value", target)], forbid_unknown_fields=True))
+    read = decoder(msgspec.defstruct("Wrapper", [("value", target)], forbid_unknown_fields=True))
     return lambda text: read(text).value
-
-
-def _validated(kind: Any, value: Any) -> Any:
-    """Read a pydantic model that is part of a type of msgspec's."""
-    try:
-        return kind.model_validate_json(msgspec.json.encode(value))
-    except ValueError as error:
-        raise ValueError(_what(error)) from error
 
 
 def _refuse_instance(target: Any) -> None:
     kind: Any = type(target)
     if target is None or isinstance(target, str):
         raise BadRequestError(f"response_format is {target!r}. {_FORMS}, or leave it out.")
-    if isinstance(target, msgspec.Struct) or _is_pydantic(kind) or hasattr(kind, "__dataclass_fields__"):
+    if isinstance(target, msgspec.Struct) or is_pydantic(kind) or hasattr(kind, "__dataclass_fields__"):
         raise BadRequestError(f"response_format is an instance of {kind.__name__}. Pass the class itself.")
 
 
@@ -313,17 +279,6 @@ def _misfit(name: str, what: str, body: str) -> OutputValidationError:
 def _excerpt(body: str, at: int = 0) -> str:
     near = body.encode(errors="replace")[max(0, at - 60) : max(0, at - 60) + 200].decode(errors="ignore")
     return repr(near) + ("" if near == body else " …")
-
-
-def _what(error: Exception) -> str:
-    """Say what was wrong and where, as msgspec does: "Expected `int`, got `str` - at `$.age`"."""
-    list_errors = getattr(error, "errors", None)  # pydantic's
-    if not callable(list_errors):
-        return str(error) if " - at `" in str(error) else f"{error} - at `$`"
-    errors: Any = list_errors(include_url=False, include_context=False, include_input=False)
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in errors[0]["loc"])
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{errors[0]['msg']} - at `${path}`{more}"
 
 
 class _Reading:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from modelwire.tools import to_tools
+from modelwire._tools import to_tools
 from modelwire.types import (
     Audio,
     Document,

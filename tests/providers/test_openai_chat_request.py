@@ -11,10 +11,10 @@ import msgspec
 import pydantic
 import pytest
 
+from modelwire._tools import to_tool_choice, to_tools
 from modelwire.errors import BadRequestError
 from modelwire.output import response_schema
 from modelwire.providers._openai_chat import Quirks
-from modelwire.tools import to_tool_choice, to_tools
 from modelwire.types import (
     CustomTool,
     Image,

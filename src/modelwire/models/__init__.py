@@ -15,6 +15,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
 
     from modelwire.options import ModelInfo
 
@@ -32,7 +33,70 @@ class ModelFamily:
     GPT_4 = "gpt-4"
     GPT_35 = "gpt-35"
     R1 = "r1"
+    GEMINI_1_5_FLASH = "gemini-1.5-flash"
+    GEMINI_1_5_PRO = "gemini-1.5-pro"
+    GEMINI_2_0_FLASH = "gemini-2.0-flash"
+    GEMINI_2_5_PRO = "gemini-2.5-pro"
+    GEMINI_2_5_FLASH = "gemini-2.5-flash"
+    CLAUDE_3_HAIKU = "claude-3-haiku"
+    CLAUDE_3_SONNET = "claude-3-sonnet"
+    CLAUDE_3_OPUS = "claude-3-opus"
+    CLAUDE_3_5_HAIKU = "claude-3-5-haiku"
+    CLAUDE_3_5_SONNET = "claude-3-5-sonnet"
+    CLAUDE_3_7_SONNET = "claude-3-7-sonnet"
+    CLAUDE_4_OPUS = "claude-4-opus"
+    CLAUDE_4_SONNET = "claude-4-sonnet"
+    LLAMA_3_3_8B = "llama-3.3-8b"
+    LLAMA_3_3_70B = "llama-3.3-70b"
+    LLAMA_4_SCOUT = "llama-4-scout"
+    LLAMA_4_MAVERICK = "llama-4-maverick"
+    CODESRAL = "codestral"
+    OPEN_CODESRAL_MAMBA = "open-codestral-mamba"
+    MISTRAL = "mistral"
+    MINISTRAL = "ministral"
+    PIXTRAL = "pixtral"
     UNKNOWN = "unknown"
+
+    ANY: TypeAlias = str
+    """In AutoGen the type of all of these."""
+
+    @staticmethod
+    def is_claude(family: str) -> bool:
+        """Whether it is one of Anthropic's."""
+        return family.startswith("claude-")
+
+    @staticmethod
+    def is_gemini(family: str) -> bool:
+        """Whether it is one of Google's Gemini."""
+        return family.startswith("gemini-")
+
+    @staticmethod
+    def is_openai(family: str) -> bool:
+        """Whether it is one of OpenAI's."""
+        return re.match(r"gpt-(?!oss)|o\d", family) is not None
+
+    @staticmethod
+    def is_llama(family: str) -> bool:
+        """Whether it is one of Meta's."""
+        return family.startswith("llama-")
+
+    @staticmethod
+    def is_mistral(family: str) -> bool:
+        """Whether it is one of Mistral's."""
+        return family.startswith(_OF_MISTRAL)
+
+
+_OF_MISTRAL = ("codestral", "open-codestral", "mistral", "ministral", "pixtral", "magistral", "devstral", "voxtral")
+
+
+def validate_model_info(model_info: Mapping[str, Any]) -> None:
+    """Check that a client of one's own tells what AutoGen asks of every client's `model_info`.
+
+    Raises `ValueError` for what is missing.
+    """
+    for field in ("vision", "function_calling", "json_output", "family", "structured_output"):
+        if field not in model_info:
+            raise ValueError(f"model_info has no {field!r}")
 
 
 SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from modelwire.base import ChatCompletionClient
     from modelwire.protocols import Codec
@@ -47,6 +47,23 @@ def client_factory(provider: str) -> Callable[..., ChatCompletionClient]:
         return partial(compatible.OpenAICompatibleChatCompletionClient, preset=provider)
     known = ", ".join([*CLIENTS, *compatible.PRESETS])
     raise ValueError(f"{provider!r} is not a provider that modelwire knows; it knows {known}")
+
+
+def client_of_component(component: Mapping[str, Any]) -> ChatCompletionClient:
+    """A client from AutoGen's form of a configuration: `{"provider": <class>, "config": {...}}`.
+
+    The class is found by its last name, and nothing is imported that the configuration names. Raises `ValueError` for
+    another class or form, and what the constructor raises.
+    """
+    provider, config = component.get("provider"), component.get("config")
+    if not isinstance(provider, str) or not isinstance(config, dict):
+        raise ValueError("a component is {'provider': 'OpenAIChatCompletionClient', 'config': {'model': ...}}")
+    wanted = provider.rpartition(".")[2].replace("_", "").lower()
+    found = next((where for where in CLIENTS.values() if where[1].lower() == wanted), None)
+    if found is None:
+        known = ", ".join(name for _, name in CLIENTS.values())
+        raise ValueError(f"component {provider!r} is no client that modelwire knows; it knows {known}")
+    return cast("ChatCompletionClient", _load(found)(**config))
 
 
 def codec_for(dialect: str) -> Codec:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-import anyio.to_thread
 import msgspec
 
+from modelwire._invoke import invoke
 from modelwire.errors import AuthenticationError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class CachedToken:
 
     async def _fetch(self) -> None:
         try:
-            answer = await _run(self._ask)
+            answer = await invoke(self._ask)
         except Exception as error:
             # Any error of a foreign credential: it means that there is no token.
             raise AuthenticationError(f"no token: {type(error).__name__}: {error}") from error
@@ -74,14 +73,6 @@ def _asker(source: Any, scope: str) -> Callable[[], Any]:
     if callable(source):
         return cast("Callable[[], Any]", source)
     raise TypeError("azure_ad_token_provider is a function that gives a token, or a credential with get_token()")
-
-
-async def _run(ask: Callable[[], Any]) -> Any:
-    if inspect.iscoroutinefunction(ask) or inspect.iscoroutinefunction(getattr(ask, "__call__", None)):  # noqa: B004  # objects
-        return await ask()
-    # In a tuple, since trio refuses a coroutine as what a thread gives; and a deadline does not wait for a thread that hangs.
-    (answer,) = await anyio.to_thread.run_sync(lambda: (ask(),), abandon_on_cancel=True)
-    return await answer if inspect.isawaitable(answer) else answer
 
 
 def expiry(token: str) -> float:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from modelwire import models
+from modelwire._settings import to_model_info
 from modelwire.client import ProviderClient
 from modelwire.providers import _endpoint
 from modelwire.providers._openai_chat import OPENAI, ChatCodec
@@ -93,7 +94,7 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
         secrets, token = _credential(api_key, azure_ad_token, azure_ad_token_provider, azure_ad_scope or SCOPE)
         known = models.lookup("openai", model or deployment)
         if api in (None, "auto"):
-            info = models.merged(known, given.get("model_info"))
+            info = models.merged(known, to_model_info(given))
             api = "responses" if _is_v1(base_url, version) and models.prefers_responses(info) else "chat"
         super().__init__(
             model=deployment,

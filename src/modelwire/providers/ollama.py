@@ -11,7 +11,7 @@ from modelwire.providers import _endpoint
 from modelwire.providers._ollama import OllamaCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Unpack
 
     from modelwire._settings import ClientSettings
@@ -34,7 +34,8 @@ class OllamaChatCompletionClient(ProviderClient):
     """A client of a model that an Ollama server runs.
 
     `base_url` (or `host`, the name of Ollama's own client) defaults to `OLLAMA_HOST`, and to port 11434 of this machine.
-    `api_key` is for Ollama's cloud, `https://ollama.com`; there it defaults to `OLLAMA_API_KEY`. Set `num_ctx` to what
+    `api_key` is for Ollama's cloud, `https://ollama.com`; there it defaults to `OLLAMA_API_KEY`. `headers` are
+    `default_headers`, and `options` the model's settings in one mapping, under the names of Ollama's own client. Set `num_ctx` to what
     the conversation needs: longer prompts are cut by the server without an error, and a warning is logged where that
     shows.
     """
@@ -46,6 +47,7 @@ class OllamaChatCompletionClient(ProviderClient):
         base_url: str | None = None,
         host: str | None = None,
         api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         **given: Unpack[_Given],
     ) -> None:
         if base_url and host and base_url != host:
@@ -61,12 +63,14 @@ class OllamaChatCompletionClient(ProviderClient):
             family="OllamaOptions",
             given=given,
             secret_headers=_endpoint.bearer(api_key),
+            headers=headers,
         )
 
     def note_usage(self, usage: Usage | None, request: ChatRequest) -> None:
         """Add to the totals, and warn where the server seems to have cut the prompt."""
         super().note_usage(usage, request)
-        window = (request.options or {}).get("num_ctx")
+        options = request.options or {}
+        window = options.get("num_ctx") or dict(options.get("options") or {}).get("num_ctx")
         if usage is None or not window:
             return
         asked = tokens.estimate(request.messages, request.tools or ())

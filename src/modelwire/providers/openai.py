@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelwire import models
+from modelwire._settings import to_model_info
 from modelwire.client import ProviderClient
 from modelwire.providers import _endpoint
 from modelwire.providers._openai_chat import OPENAI, ChatCodec, Quirks
@@ -71,7 +72,7 @@ class OpenAIChatCompletionClient(ProviderClient):
         headers = {"openai-organization": organization, "openai-project": project}
         quirks = OPENAI if own else preset.quirks if preset else Quirks()
         if api in (None, "auto"):
-            known = models.merged(models.lookup("openai", model), given.get("model_info"))
+            known = models.merged(models.lookup("openai", model), to_model_info(given))
             api = "responses" if own and models.prefers_responses(known) else "chat"
         super().__init__(
             model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -51,6 +52,8 @@ def encode(request: ChatRequest) -> bytes:
             if "think" in options:
                 raise BadRequestError("reasoning_effort and think are the same option; give one of them")
             body["think"] = _EFFORTS.get(value, value)
+        elif name == "options":
+            body["options"] = {**_settings(value), **body.get("options", {})}
         elif name == "stop":
             put(body, _WIRE[name], [value] if isinstance(value, str) else list(value))
         elif name in _WIRE:
@@ -67,6 +70,15 @@ def encode(request: ChatRequest) -> bytes:
         raise BadRequestError(
             f"the request cannot be written as JSON: {error}; look at the options and extra_body"
         ) from None
+
+
+def _settings(given: Any) -> Json:
+    """The settings of the server's own client: a mapping, or its `Options`."""
+    dump = getattr(given, "model_dump", None)
+    settings = dump(exclude_none=True) if dump is not None else given
+    if not isinstance(settings, Mapping):
+        raise BadRequestError(f"options is a mapping of the model's settings, not {type(given).__name__}")
+    return dict(settings)
 
 
 def _format(wanted: ResponseFormat) -> str | Json:

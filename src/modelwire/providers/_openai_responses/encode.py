@@ -102,8 +102,12 @@ def _body(request: ChatRequest, info: ModelInfo, origin: str) -> Json:
         body["include"] = include
     if request.stream:
         body["stream"] = True
-        if options.get("stream_options"):
-            body["stream_options"] = options["stream_options"]
+        # `include_usage` is a word of Chat Completions: here usage always comes.
+        wanted = {
+            name: value for name, value in (options.get("stream_options") or {}).items() if name != "include_usage"
+        }
+        if wanted:
+            body["stream_options"] = wanted
     return _with_extra(body, options.get("extra_body") or {})
 
 

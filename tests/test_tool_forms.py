@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from modelwire._tools import to_tool_choice, to_tools
 from modelwire.errors import BadRequestError
-from modelwire.tools import to_tool_choice, to_tools
 from modelwire.types import CustomTool, ProviderTool, Tool, ToolChoice
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -63,8 +63,11 @@ def test_a_tool_may_be_written_in_many_ways(given: Any, tool: Any) -> None:
         ("f", "tools is a list of tools, not str"),
         ({"name": "f"}, "tools is a list of tools, not dict"),
         (Tool(name="f"), "tools is a list of tools, not Tool"),
-        (["f"], "tools[0]: a tool is a Tool, a dict, or an object with a `schema` dict, not str"),
-        ([Tool(name="f"), 7], "tools[1]: a tool is a Tool, a dict, or an object with a `schema` dict, not int"),
+        (["f"], "tools[0]: a tool is a Tool, a dict, a function, or an object with a `schema` dict, not str"),
+        (
+            [Tool(name="f"), 7],
+            "tools[1]: a tool is a Tool, a dict, a function, or an object with a `schema` dict, not int",
+        ),
         ([{}], "tools[0]: a tool needs a name"),
         ([Tool(name=" ")], "tools[0]: a tool needs a name"),
         ([{"type": "function", "function": {"description": "d"}}], "tools[0]: a tool needs a name"),
