@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import autogen_core
+import autogen_core.tools
 import pytest
 from pydantic import BaseModel
 
@@ -18,6 +20,7 @@ from modelwire import (
     FunctionCall,
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
+    FunctionTool,
     Image,
     LLMMessage,
     ModelFamily,
@@ -26,6 +29,7 @@ from modelwire import (
     RequestUsage,
     SystemMessage,
     UserMessage,
+    run_tools,
 )
 from tests.chat_answers import JSON, answer, completion, sent, stream_answer
 from tests.server import Answer
@@ -145,14 +149,14 @@ TOOL_SCHEMA = {
 }
 
 
-class FunctionTool:
+class LikeTheirs:
     """What AutoGen's tools look like from outside."""
 
     name = "get_stock_price"
     schema = TOOL_SCHEMA
 
 
-@pytest.mark.parametrize("tool", [TOOL_SCHEMA, FunctionTool()], ids=["ToolSchema", "FunctionTool"])
+@pytest.mark.parametrize("tool", [TOOL_SCHEMA, LikeTheirs()], ids=["ToolSchema", "FunctionTool"])
 async def test_tool_calls(server: ScriptedServer, model_client: OpenAIChatCompletionClient, tool: Any) -> None:
     function = {"name": "get_stock_price", "arguments": '{"ticker": "AAPL"}'}
     call = {"id": "call_1", "type": "function", "function": function}
@@ -220,7 +224,7 @@ async def test_several_results_and_one_that_failed(
     [
         ("required", "required"),
         ("none", "none"),
-        (FunctionTool(), {"type": "function", "function": {"name": "get_stock_price"}}),
+        (LikeTheirs(), {"type": "function", "function": {"name": "get_stock_price"}}),
     ],
     ids=["required", "none", "tool"],
 )
@@ -363,3 +367,53 @@ async def test_a_client_in_autogens_style_is_a_client() -> None:
         async with parrot.stream(messages) as events:
             assert [event.type async for event in events] == ["start", "text_delta", "finish"]
         assert parrot.total_usage() == RequestUsage(prompt_tokens=0, completion_tokens=0)
+
+
+# ---------------------------------------------------------------------- AutoGen's own tools
+
+
+async def get_stock_price(ticker: str, date: Annotated[str, "Date in YYYY/MM/DD"] = "today") -> float:
+    return 42.5
+
+
+class Price(BaseModel):
+    amount: float
+
+
+def get_price(ticker: str, cancellation_token: autogen_core.CancellationToken) -> Price:
+    assert not cancellation_token.is_cancelled()
+    return Price(amount=42.5)
+
+
+async def test_autogens_own_tools_are_sent_and_run(
+    server: ScriptedServer, model_client: OpenAIChatCompletionClient
+) -> None:
+    theirs = autogen_core.tools.FunctionTool(get_stock_price, description="The price of a stock.")
+    function = {"name": "get_stock_price", "arguments": '{"ticker": "AAPL"}'}
+    wrong = {"name": "get_stock_price", "arguments": '{"ticker": 5}'}
+    calls = [{"id": str(number), "type": "function", "function": f} for number, f in enumerate((function, wrong))]
+    server.add(Answer(headers=JSON, body=completion(None, "tool_calls", tool_calls=calls)))
+
+    result = await model_client.create([UserMessage(content="AAPL?", source="user")], tools=[theirs])
+    message = await run_tools(result, [theirs])
+    await model_client.close()
+
+    assert body(server)["tools"][0]["function"] == theirs.schema
+    right, failed = message.content
+    assert right == FunctionExecutionResult(call_id="0", name="get_stock_price", content="42.5")
+    assert failed.is_error
+    assert "ticker" in str(failed.content)
+
+
+@pytest.mark.parametrize("function", [get_stock_price, get_price], ids=["async", "sync"])
+async def test_our_tools_have_autogens_words(function: Any) -> None:
+    """Made with its words, run with its token, and described the same."""
+    ours = FunctionTool(function, description="The price of a stock.", name="price")
+    theirs = autogen_core.tools.FunctionTool(function, description="The price of a stock.", name="price")
+
+    value = await ours.run_json({"ticker": "AAPL"}, autogen_core.CancellationToken())
+
+    assert ours.return_value_as_string(value) in ("42.5", '{"amount":42.5}')
+    assert (ours.name, ours.description) == (theirs.name, theirs.description)
+    assert ours.schema["parameters"].get("required") == theirs.schema["parameters"].get("required")
+    assert ours.schema["parameters"]["properties"].keys() == theirs.schema["parameters"]["properties"].keys()

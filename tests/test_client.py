@@ -78,7 +78,7 @@ async def test_none_sends_nothing_and_switches_a_default_off() -> None:
         "seed": 1
     }
     assert await body_of({"response_format": None}, response_format={"type": "json_object"}) == PLAIN
-    assert await body_of({"json_output": None}, json_output=True) == PLAIN
+    assert await body_of({"json_output": False}, json_output=True) == PLAIN
 
 
 async def test_a_default_is_switched_off_and_replaced_under_any_of_its_names() -> None:

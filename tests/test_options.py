@@ -32,7 +32,7 @@ def test_a_providers_own_word_means_the_portable_one(alias: str) -> None:
         ({"json_output": True}, {"response_format": {"type": "json_object"}}),
         ({"json_output": dict}, {"response_format": dict}),
         ({"json_output": False}, {"response_format": None}),
-        ({"json_output": None}, {"response_format": None}),
+        ({"json_output": None}, {}),
         ({"json_output": False, "response_format": dict}, {"response_format": dict}),
         ({"json_output": True, "response_format": None}, {"response_format": {"type": "json_object"}}),
         ({"response_mime_type": "application/json"}, {"response_format": {"type": "json_object"}}),

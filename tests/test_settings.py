@@ -11,19 +11,24 @@ import httpx2
 import pytest
 
 from modelwire import (
+    AnthropicChatCompletionClient,
     AzureOpenAIChatCompletionClient,
     BadRequestError,
+    CancellationToken,
     ChatCompletionClient,
+    GeminiChatCompletionClient,
+    OllamaChatCompletionClient,
     OpenAIChatCompletionClient,
     OpenAICompatibleChatCompletionClient,
     RetryPolicy,
     Timeouts,
+    UnsupportedOptionError,
     connect,
 )
-from modelwire._option_table import ALIASES, FAMILIES
+from modelwire._option_table import ALIASES, FAMILIES, WIRE
 from modelwire._settings import SETTINGS
-from tests.chat_answers import HELLO, answer, sent, stream_answer, told
-from tests.fakes import client_of, scripted
+from tests.chat_answers import HELLO, JSON, answer, completion, sent, stream_answer, told
+from tests.fakes import Reply, client_of, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,24 +45,57 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
         "OPENAI_PROJECT_ID",
         "OPENAI_API_VERSION",
         "AZURE_OPENAI_AD_TOKEN",
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_AUTH_TOKEN",
+        "GOOGLE_API_KEY",
+        "GOOGLE_GEMINI_BASE_URL",
+        "OLLAMA_HOST",
+        "OLLAMA_API_KEY",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-openai")
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "azure-key")
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://name.openai.azure.com")
     monkeypatch.setenv("GROQ_API_KEY", "gsk-of-groq")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-anthropic")
+    monkeypatch.setenv("GEMINI_API_KEY", "key-of-gemini")
+
+
+CLIENTS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "openai": (OpenAIChatCompletionClient, {"model": "gpt-4.1"}),
+    "responses": (OpenAIChatCompletionClient, {"model": "gpt-4.1", "api": "responses"}),
+    "azure": (AzureOpenAIChatCompletionClient, {"model": "gpt-4.1"}),
+    "compatible": (OpenAICompatibleChatCompletionClient, {"model": "m", "preset": "vllm"}),
+    "anthropic": (AnthropicChatCompletionClient, {"model": "m"}),
+    "gemini": (GeminiChatCompletionClient, {"model": "m"}),
+    "ollama": (OllamaChatCompletionClient, {"model": "m"}),
+}
+KINDS = list(CLIENTS)
+ANSWERS = {
+    **dict.fromkeys(KINDS, completion()),
+    "responses": b'{"id": "r", "object": "response", "status": "completed", "output": []}',
+    "anthropic": b'{"id": "m", "type": "message", "role": "assistant", "content": [], "stop_reason": "end_turn"}',
+    "gemini": b'{"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": "STOP"}]}',
+    "ollama": b'{"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": true}',
+}
 
 
 def made(kind: str, **options: Any) -> Any:
     """A client of this kind."""
-    if kind == "openai":
-        return OpenAIChatCompletionClient(**({"model": "gpt-4.1"} | options))
-    if kind == "azure":
-        return AzureOpenAIChatCompletionClient(**({"model": "gpt-4.1"} | options))
-    return OpenAICompatibleChatCompletionClient(**({"model": "m", "preset": "vllm"} | options))
+    client, least = CLIENTS[kind]
+    return client(**(least | options))
 
 
-KINDS = ["openai", "azure", "compatible"]
+def answering(kind: str) -> Any:
+    """A transport that gives answers of this kind."""
+    return scripted(Reply(headers=JSON, body=ANSWERS[kind]))
+
+
+async def body_of(kind: str, call: dict[str, Any] | None = None, **defaults: Any) -> dict[str, Any]:
+    """The body of a call."""
+    transport = answering(kind)
+    await made(kind, **defaults, transport=transport).create(HELLO, **(call or {}))
+    return sent(transport.requests[0].body)
 
 
 async def gate(attempt: int) -> None:
@@ -76,6 +114,9 @@ VALUES: dict[str, Any] = {
     "proxy": "http://proxy.example.com:3128",
     "default_headers": {"x-mine": "1"},
     "model_info": {"vision": False, "function_calling": True, "json_output": True, "family": "unknown"},
+    "model_capabilities": {"vision": False, "function_calling": True, "json_output": True},
+    "include_name_in_message": False,
+    "add_name_prefixes": True,
     "gate": gate,
     "clock": scripted(told()).clock,
 }
@@ -83,6 +124,7 @@ OPTIONS: dict[str, Any] = {
     "max_tokens": 200,
     "temperature": 0.5,
     "top_p": 0.9,
+    "top_k": 40,
     "stop": ["end"],
     "seed": 7,
     "response_format": {"type": "json_object"},
@@ -118,7 +160,16 @@ OWN: dict[str, dict[str, Any]] = {
         "api": "auto",
     },
     "compatible": {"preset": "groq", "api_key": "mine", "base_url": "http://localhost:9/v1"},
+    "anthropic": {
+        "api_key": "mine",
+        "auth_token": "mine",
+        "base_url": "https://proxy.example.com",
+        "anthropic_version": "2023-06-01",
+    },
+    "gemini": {"api_key": "mine", "base_url": "https://proxy.example.com"},
+    "ollama": {"api_key": "mine", "base_url": "http://localhost:9", "host": "localhost:9", "headers": {"x-mine": "1"}},
 }
+OWN["responses"] = OWN["openai"]
 
 
 def test_the_table_here_has_every_setting() -> None:
@@ -146,7 +197,7 @@ def test_the_table_here_has_every_parameter_of_the_constructor(kind: str) -> Non
 
 
 def all_names(kind: str) -> Iterator[str]:
-    family = "CompatibleOptions" if kind == "compatible" else "OpenAIOptions"
+    family = made(kind)._family
     yield from FAMILIES[family]
     yield from (alias for alias, name in ALIASES.items() if name in FAMILIES[family])
 
@@ -155,34 +206,154 @@ def all_names(kind: str) -> Iterator[str]:
 @pytest.mark.anyio
 async def test_none_is_accepted_everywhere_and_means_not_given(kind: str) -> None:
     """Setting for setting, option for option, at the constructor and at the call."""
-    transport = scripted(told())
-    own = {name: None for name in OWN[kind] if name not in ("model", "preset")}
+    transport = answering(kind)
+    own = {name: None for name in OWN[kind] if name not in ("model", "preset", "api")}
     settings = dict.fromkeys(SETTINGS - {"transport"})
     options = dict.fromkeys(all_names(kind))
 
     client = made(kind, **(own | settings | options), transport=transport)
     await client.create(HELLO, **options)
 
-    assert sent(transport.requests[0].body) == {
-        "model": client.model,
-        "messages": [{"role": "user", "content": "Hello", "name": "user"}],
-    }
+    assert sent(transport.requests[0].body) == await body_of(kind)
     assert client.retry is None  # `retry=None` is a value of its own: never
     assert client.timeouts == Timeouts()
 
 
+WIRED: dict[str, dict[str, Any]] = {
+    # Where a value is written otherwise than it is given: the path, and what is there.
+    "openai": {"parallel_tool_calls": ("", None), "response_format": ("response_format", {"type": "json_object"})},
+    "responses": {
+        "logprobs": ("include", ["message.output_text.logprobs"]),
+        "response_format": ("text.format", {"type": "json_object"}),
+    },
+    "compatible": {"max_tokens": ("max_tokens", 200), "top_k": ("top_k", 40)},
+    "anthropic": {"metadata": ("metadata", {"user_id": "b"}), "parallel_tool_calls": ("", None)},
+    "gemini": {
+        "reasoning_effort": ("generationConfig.thinkingConfig.thinkingLevel", "LOW"),
+        "response_format": ("generationConfig.responseMimeType", "application/json"),
+    },
+    "ollama": {"reasoning_effort": ("think", "low"), "response_format": ("format", "json")},
+}
+WIRED["azure"] = WIRED["openai"]
+WIRED["compatible"] |= WIRED["openai"]
+
+
+def at(body: Any, path: str) -> Any:
+    """What lies at this path; `None` for nothing."""
+    for step in path.split("."):
+        body = body.get(step) if isinstance(body, dict) else None
+    return body
+
+
+REFUSED = {
+    *(("top_k", kind) for kind in ("openai", "responses", "azure")),
+    *((name, "responses") for name in ("stop", "seed", "n", "frequency_penalty", "presence_penalty")),
+    *((name, "anthropic") for name in ("seed", "n", "frequency_penalty", "presence_penalty", "logprobs")),
+    *((name, "anthropic") for name in ("top_logprobs", "response_format")),
+    ("parallel_tool_calls", "gemini"),
+    *((name, "ollama") for name in ("n", "metadata", "parallel_tool_calls")),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_every_portable_option_is_on_the_wire_or_refused(kind: str, name: str) -> None:
+    """As a default of the client, as an option of a call, and in AutoGen's mapping."""
+    value: Any = {"user_id": "b"} if (kind, name) == ("anthropic", "metadata") else OPTIONS[name]
+    given = {name: value} | ({"logprobs": True} if name == "top_logprobs" else {})
+    path, expected = WIRED[kind].get(name, (WIRE[made(kind).codec.dialect].get(name), value))
+    ways: list[tuple[dict[str, Any], dict[str, Any]]] = [({}, given), (given, {}), ({"extra_create_args": given}, {})]
+
+    for call, defaults in ways:
+        if (name, kind) in REFUSED:
+            with pytest.raises(UnsupportedOptionError, match="is not supported: ") as caught:
+                await body_of(kind, call, **defaults)
+            assert caught.value.option in given
+        elif path == "":
+            assert await body_of(kind, call, **defaults) == await body_of(kind)
+        else:
+            assert at(await body_of(kind, call, **defaults), path) == expected
+
+
+SAMPLES: dict[str, Any] = {
+    # Options that not every provider has. A number is any number, an object any object, unless something else is said.
+    "logit_bias": {"50256": -100}, "verbosity": "low", "modalities": ["text"], "prediction": {"type": "content", "content": "x"},
+    "service_tier": "flex", "store": True, "truncation": "auto", "include": ["web_search_call.results"],
+    "reasoning": {"summary": "auto"}, "models": ["a"], "plugins": [{"id": "web"}], "mcp_servers": [{"name": "a"}],
+    "betas": ["a-1"], "safety_settings": [{"category": "A", "threshold": "B"}], "response_modalities": ["TEXT"], "think": True,
+    "keep_alive": "5m", "min_p": 0.1, "typical_p": 0.5, "thinking": {"type": "disabled"}, "speed": "fast",
+    "media_resolution": "MEDIA_RESOLUTION_LOW",
+    **dict.fromkeys(("safety_identifier", "user", "prompt_cache_key", "instructions", "previous_response_id", "conversation",
+                     "reasoning_format", "prompt_mode", "inference_geo", "cached_content",
+                     "continuation_token", "prompt_cache_retention", "container"), "word"),
+    **dict.fromkeys(("background", "include_reasoning", "safe_prompt", "truncate", "shift", "use_mmap"), True),
+    **{name: {"a": 1} for name in (
+        "audio", "prompt_cache_options", "moderation", "web_search_options", "background_options", "prompt",
+        "access_programs", "chat_template_kwargs", "structured_outputs", "provider", "search_parameters", "cache_control",
+        "output_config", "thinking_config", "speech_config", "image_config", "options", "context_management",
+    )},
+    **dict.fromkeys(("max_tool_calls", "num_ctx", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta", "num_keep",
+                     "num_batch", "num_gpu", "main_gpu", "num_thread", "repetition_penalty"), 2),
+}  # fmt: skip
+ELSEWHERE = {"stream_options", "betas"}
+"""In streams, and in a header: `test_openai_chat_request.py` and `test_anthropic_client.py` have them."""
+
+
+def own_options() -> list[tuple[str, str]]:
+    """Each option that is not portable, at each kind of client that has a word for it."""
+    return [
+        (kind, name)
+        for kind in KINDS
+        for name in FAMILIES[{"compatible": "CompatibleOptions", "responses": "OpenAIOptions", "azure": "OpenAIOptions",
+                              "openai": "OpenAIOptions", "anthropic": "AnthropicOptions", "gemini": "GeminiOptions",
+                              "ollama": "OllamaOptions"}[kind]]
+        if name not in OPTIONS and name not in ELSEWHERE
+        and name in WIRE[{"responses": "openai-responses", "anthropic": "anthropic", "gemini": "gemini",
+                          "ollama": "ollama"}.get(kind, "openai-chat")]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), own_options())
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_every_option_of_a_providers_own_is_on_the_wire(kind: str, name: str) -> None:
+    path = WIRE[made(kind).codec.dialect][name]
+    more = {"modalities": ["text", "audio"]} if name == "audio" else {}
+
+    body = await body_of(kind, {name: SAMPLES[name], **more})
+
+    assert at(body, path) == SAMPLES[name]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.anyio
-async def test_every_option_may_be_a_default_of_the_client(kind: str) -> None:
-    transport = scripted(told())
+async def test_a_call_goes_over_the_client_and_none_switches_off(kind: str) -> None:
+    path = WIRED[kind].get("max_tokens", (WIRE[made(kind).codec.dialect]["max_tokens"], 0))[0]
 
-    await made(kind, **OPTIONS, transport=transport).create(HELLO)
+    assert at(await body_of(kind, {"max_tokens": 5}, max_tokens=200), path) == 5
+    assert at(await body_of(kind, {"num_predict": 5}, max_tokens=200), path) == 5
+    assert await body_of(kind, {"max_tokens": None}, max_tokens=200) == await body_of(kind)
 
-    body = sent(transport.requests[0].body)
-    for name in set(OPTIONS) - {"max_tokens", "response_format", "parallel_tool_calls"}:
-        assert body[name] == OPTIONS[name]
-    assert body.get("max_tokens") == 200 or body["max_completion_tokens"] == 200
-    assert "parallel_tool_calls" not in body  # there are no tools
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.anyio
+async def test_unknown_models_names_and_endings(kind: str) -> None:
+    """An unknown model is sent; the client closes what it made, and may be closed twice."""
+    transport = answering(kind)
+    async with made(kind, model="brand-new:1", transport=transport) as client:
+        assert (client.model, client.model_info["vision"]) == ("brand-new:1", True)
+        assert (await client.create(HELLO, cancellation_token=CancellationToken())).finish_reason
+    request = transport.requests[0]
+    assert "brand-new:1" in request.body.decode() + request.url.replace("%3A", ":")
+    await client.close()
+    assert transport.closed == 0  # it was passed
+
+    own = made(kind)
+    await own.close()
+    await own.close()
+    assert await own.request_key(HELLO) != await made(kind, max_tokens=5).request_key(HELLO)
 
 
 # ---------------------------------------------------------------------- settings that cannot be
@@ -204,6 +375,7 @@ async def test_every_option_may_be_a_default_of_the_client(kind: str) -> None:
         ({"max_retries": -1}, ValueError, "no negative numbers"),
         ({"api": "telex"}, ValueError, "api='telex'"),
         ({"temperature": 9}, BadRequestError, "temperature=9 is out of range"),
+        ({"timeout": httpx.Timeout(-1)}, TypeError, "timeout is seconds above 0"),
         ({"timeout": "soon"}, TypeError, "timeout is seconds above 0"),
         ({"default_headers": {"a": "b\n"}}, BadRequestError, "header 'a'"),
         ({"colour": "red"}, BadRequestError, "colour is not an option"),

@@ -109,14 +109,19 @@ def to_timeouts(timeout: Any) -> Timeouts:
     if isinstance(timeout, Timeouts):
         return timeout
     if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
-        return Timeouts(connect=timeout.connect, first_byte=timeout.read, read=timeout.read)
+        read = None if timeout.read is None else _seconds(timeout.read)
+        connect = None if timeout.connect is None else _seconds(timeout.connect)
+        return Timeouts(connect=connect, first_byte=read, read=read)
+    seconds = _seconds(timeout)
+    return Timeouts(connect=min(seconds, Timeouts().connect or 5.0), first_byte=seconds, read=seconds)
+
+
+def _seconds(timeout: Any) -> float:
     if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise TypeError(
             f"timeout is seconds above 0, or a Timeouts(connect=..., first_byte=..., read=...), not {timeout!r}"
         )
-    return Timeouts(
-        connect=min(float(timeout), Timeouts().connect or 5.0), first_byte=float(timeout), read=float(timeout)
-    )
+    return float(timeout)
 
 
 def to_headers(headers: Mapping[str, str] | None) -> Headers:

@@ -145,7 +145,8 @@ def _parameters(target: Any, name: str) -> tuple[tuple[inspect.Parameter, ...], 
     kept = [parameter for parameter in found[is_method:] if parameter.name not in given]
     for parameter in kept:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(f"tool {name}: {parameter}: a model needs parameters with names and types")
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+            raise TypeError(f"tool {name}: {stars}{parameter.name}: a model needs parameters with names and types")
     takes_token = any(parameter.name == TOKEN for parameter in kept)
     return tuple(parameter for parameter in kept if parameter.name != TOKEN), takes_token, is_method
 
@@ -209,6 +210,8 @@ def _schema(fields: list[Any], types: dict[str, Any], name: str) -> tuple[dict[s
     definitions: dict[str, Any] = schema["$defs"]
     root: dict[str, Any] = definitions.pop(schema["$ref"].removeprefix("#/$defs/"))
     del root["title"]
+    if not root["required"]:
+        del root["required"]
     if definitions:
         root["$defs"] = definitions
     # Through JSON, so that no two places share a part, and defaults of nested types are data.

@@ -16,13 +16,19 @@ from modelwire.types import CreateResult, TextDelta, Usage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Mapping, Sequence
     from types import TracebackType
-    from typing import Self, TypeAlias
+    from typing import Protocol, Self, TypeAlias
 
     from modelwire.options import ModelInfo
     from modelwire.types import AnyTool, Message, StreamEvent, ToolChoice
 
-    ToolLike: TypeAlias = AnyTool | Mapping[str, Any] | Callable[..., Any]
-    ToolChoiceLike: TypeAlias = str | ToolChoice | AnyTool | Mapping[str, Any]
+    class HasSchema(Protocol):
+        """A tool of AutoGen's kind."""
+
+        @property
+        def schema(self) -> Mapping[str, Any]: ...
+
+    ToolLike: TypeAlias = AnyTool | Mapping[str, Any] | Callable[..., Any] | HasSchema
+    ToolChoiceLike: TypeAlias = str | ToolChoice | ToolLike
 
 UNKNOWN_MODEL: ModelInfo = {
     "family": "unknown",

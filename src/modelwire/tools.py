@@ -83,7 +83,7 @@ class FunctionTool(Generic[P, R]):
             return self
         bound: Any = copy.copy(self)
         bound.func = bound.__wrapped__ = cast("Any", self.func).__get__(instance, owner)
-        bound._known = self._known._replace(is_method=False)
+        bound._known = self._known._replace(is_method=False)  # noqa: SLF001  # a copy of this
         return cast("FunctionTool[..., R]", bound)
 
     def __repr__(self) -> str:

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from modelwire import OpenAICompatibleChatCompletionClient, UnsupportedOptionError, connect
+from modelwire import (
+    OpenAIChatCompletionClient,
+    OpenAICompatibleChatCompletionClient,
+    UnsupportedOptionError,
+    connect,
+)
 from modelwire.providers._openai_chat import Quirks
 from modelwire.providers.compatible import PRESETS
 from tests.chat_answers import HELLO, answer, sent, streamed, told
@@ -166,3 +171,38 @@ async def test_a_call_on_a_real_socket(server: ScriptedServer) -> None:
     (request,) = server.requests
     assert (request.path, request.headers["authorization"]) == ("/v1/chat/completions", "Bearer mine")
     assert sent(request.body)["model"] == "org/model"
+
+
+@pytest.mark.parametrize(
+    ("model", "variable", "url"),
+    [
+        ("gemini-2.5-flash", "GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"),
+        ("claude-opus-4-5", "ANTHROPIC_API_KEY", "https://api.anthropic.com/v1/chat/completions"),
+    ],
+)  # fmt: skip
+@pytest.mark.anyio
+async def test_others_models_in_openais_client_go_to_their_providers(
+    model: str, variable: str, url: str, environment: pytest.MonkeyPatch
+) -> None:
+    """As in AutoGen's client, and with no key of another's."""
+    environment.setenv("OPENAI_API_KEY", "sk-of-openai")
+    environment.delenv("OPENAI_BASE_URL", raising=False)
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "ANTHROPIC_API_KEY"):
+        environment.delenv(name, raising=False)
+    with pytest.raises(ValueError, match=f"no API key: pass api_key= or set {variable}"):
+        OpenAIChatCompletionClient(model=model)
+
+    environment.setenv(variable, "key-of-theirs")
+    transport = scripted(told())
+    client = OpenAIChatCompletionClient(model=model, max_tokens=5, transport=transport)
+    await client.create(HELLO)
+    elsewhere = OpenAIChatCompletionClient(model=model, base_url="http://localhost:8000/v1", transport=transport)
+    await elsewhere.create(HELLO)
+
+    first, second = transport.requests
+    assert (first.url, dict(first.headers)[b"authorization"]) == (url, b"Bearer key-of-theirs")
+    assert (second.url, b"authorization" in dict(second.headers)) == (
+        "http://localhost:8000/v1/chat/completions",
+        False,
+    )
+    assert client.codec.dialect == "openai-chat"

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never, assert_type
 
+import anyio
+import autogen_core.tools
 import httpx
 
 from modelwire import (
     AssistantMessage,
     AudioDelta,
     AzureOpenAIChatCompletionClient,
+    CancellationToken,
     ChatCompletionClient,
     ChoiceEnd,
     CitationDelta,
@@ -52,6 +55,8 @@ from modelwire import (
     UsageUpdate,
     UserMessage,
     connect,
+    run_tools,
+    tool,
 )
 
 
@@ -175,3 +180,32 @@ class Loose(ChatCompletionClient):
 
     async def create(self, messages: Any, **kwargs: Any) -> CreateResult:
         return CreateResult(content=str(len(messages)), finish_reason="stop")
+
+
+@tool
+def plain(city: str, days: int = 1) -> str:
+    return city * days
+
+
+@tool(name="other", strict=True)
+async def awaited(city: City) -> int:
+    return len(city.name)
+
+
+class Shop:
+    @tool
+    def price(self, item: str) -> float:
+        return len(item) * 1.5
+
+
+async def tools_keep_their_types(client: ChatCompletionClient, result: CreateResult, shop: Shop) -> None:
+    assert_type(plain("Paris", days=2), str)
+    assert_type(await awaited(City("Paris")), int)
+    assert_type(shop.price("tea"), float)
+    assert_type(await run_tools(result, [plain, awaited, shop.price]), ToolMessage)
+    assert_type(await run_tools(result.tool_calls, [plain], timeout=3, limiter=anyio.CapacityLimiter(2)), ToolMessage)
+    await client.create([], tools=[plain, awaited, shop.price, Shop.price, {"name": "dict"}], tool_choice=plain)
+    theirs = autogen_core.tools.FunctionTool(len, description="Theirs.")
+    await client.create([], tools=[theirs], tool_choice=theirs)
+    token = CancellationToken()
+    await client.create([], cancellation_token=token)

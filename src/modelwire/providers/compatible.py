@@ -147,8 +147,22 @@ PRESETS: dict[str, Preset] = {
     ),
     # https://docs.z.ai/api-reference/llm/chat-completion
     "zai": Preset("https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), Quirks(provider="zai", wire=_MAX_TOKENS)),
+    # https://ai.google.dev/gemini-api/docs/openai; the provider's own format: connect("gemini:...")
+    "gemini-openai": Preset(
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        Quirks(provider="gemini-openai"),
+    ),
+    # https://platform.claude.com/docs/en/api/openai-sdk; the provider's own format: connect("anthropic:...")
+    "anthropic-openai": Preset(
+        "https://api.anthropic.com/v1", ("ANTHROPIC_API_KEY",), Quirks(provider="anthropic-openai")
+    ),
 }
 """Known servers by the name that `connect("name:model")` takes."""
+
+
+HOMES = {"gemini-": PRESETS["gemini-openai"], "claude-": PRESETS["anthropic-openai"]}
+"""Where models go whose names begin like this, unless an address is given: as in AutoGen's OpenAI client."""
 
 
 def preset_of(url: str) -> Preset | None:

@@ -36,6 +36,9 @@ class OpenAIChatCompletionClient(ProviderClient):
     that `OPENAI_BASE_URL` names: another `base_url` gets the key that is passed with it, or that of its preset (see
     `providers/compatible.py`), or none. Organization and project of the environment go to OpenAI alone.
 
+    Without an address, models named `gemini-` and `claude-` are reached where Google and Anthropic speak Chat Completions,
+    with `GEMINI_API_KEY` and `ANTHROPIC_API_KEY`; their own clients can do more.
+
     `api` is `"chat"`, `"responses"`, or `"auto"`: the Responses API for models of OpenAI that reason, since Chat
     Completions loses their reasoning between turns and denies tools to the newer ones; Chat Completions for all others.
 
@@ -57,15 +60,17 @@ class OpenAIChatCompletionClient(ProviderClient):
         if api not in (None, "auto", "chat", "responses"):
             raise ValueError(f"api={api!r}: it is 'auto', 'chat' or 'responses'")
         from_variable = _endpoint.from_environment("OPENAI_BASE_URL")
-        url = _endpoint.checked_base_url(base_url or from_variable or BASE_URL)
+        url = _endpoint.checked_base_url(base_url or from_variable or _home_of(model))
         own = _is_openai(url)
         preset = None if own else _preset_of(url)
         if not api_key:
             preset_variables = preset.key_variables if preset and _endpoint.same_origin(url, preset.base_url) else ()
             trusted = own or (from_variable is not None and _endpoint.same_origin(url, from_variable))
             api_key = _endpoint.from_environment(*preset_variables, *(("OPENAI_API_KEY",) if trusted else ()))
-            if own and not api_key:
-                raise ValueError("no API key: pass api_key= or set OPENAI_API_KEY")
+            if not api_key and (own or not (base_url or from_variable)):
+                raise ValueError(
+                    f"no API key: pass api_key= or set {' or '.join(preset_variables) or 'OPENAI_API_KEY'}"
+                )
         if own:
             organization = organization or _endpoint.from_environment("OPENAI_ORG_ID")
             project = project or _endpoint.from_environment("OPENAI_PROJECT_ID")
@@ -125,6 +130,15 @@ def _is_openai(url: str) -> bool:
     """OpenAI's own hosts, those for data residency such as `eu.api.openai.com` included."""
     scheme, host, _ = _endpoint.origin(url)
     return scheme == "https" and (host == "api.openai.com" or host.endswith(".api.openai.com"))
+
+
+def _home_of(model: str) -> str:
+    """Where a model is that no address was given for."""
+    if not str(model).startswith(("gemini-", "claude-")):
+        return BASE_URL
+    from modelwire.providers.compatible import HOMES  # noqa: PLC0415  # only for other servers
+
+    return HOMES[model[:7]].base_url
 
 
 def _preset_of(url: str) -> Any:
