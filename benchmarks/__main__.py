@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks import codec, imports, over_http, report
+from benchmarks import codec, imports, over_http, report, tools
 from benchmarks.measure import Effort
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SUITES: dict[str, Callable[[Effort], Iterator[Result]]] = {
     "codec": codec.run,
+    "tools": tools.run,
     "call": over_http.run_calls,
     "stream": over_http.run_streams,
     "import": imports.run,

@@ -105,6 +105,10 @@ async def test_what_is_no_call_is_refused() -> None:
         await run_tools("search", [search])  # type: ignore[arg-type]
     with pytest.raises(BadRequestError, match="two of them are named 'search'"):
         await run_tools([call("search")], [search, search])
+    with pytest.raises(ValueError, match="timeout=0: seconds above 0"):
+        await run_tools([call("search")], [search], timeout=0)
+    with pytest.raises(TypeError, match=r"limiter is an async context manager, such as anyio.CapacityLimiter\(4\)"):
+        await run_tools([call("search")], [search], limiter=4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("declared", [Tool(name="mine"), {"name": "mine"}, CustomTool(name="mine")], ids=repr)
@@ -207,11 +211,15 @@ async def test_methods_run_on_their_object() -> None:
         def count(self, item: str) -> str:
             return f"{self.stock} {item}"
 
+        @classmethod
+        def name(cls, item: str) -> str:
+            return f"{cls.__name__} of {item}"
+
     shop = Shop(3)
-    priced, counted = await results_of(
-        [call("price", '{"item": "tea"}'), call("count", '{"item": "cups"}')], shop.price, shop.count
-    )
-    assert (priced.content, counted.content) == ("tea: 3", "3 cups")
+    calls = [call("price", '{"item": "tea"}'), call("count", '{"item": "cups"}'), call("name", '{"item": "tea"}')]
+    results = await results_of(calls, shop.price, shop.count, shop.name)
+    assert [result.content for result in results] == ["tea: 3", "3 cups", "Shop of tea"]
+    assert (await results_of(calls[1:2], Shop(4).count))[0].content == "4 cups"
     assert await shop.price("tea") == "tea: 3"
     assert "take it from an object, not from the class" in str((await result_of(Shop.price, '{"item": "x"}')).content)
 
@@ -471,13 +479,14 @@ async def test_a_cancelled_task_of_asyncio_is_cancelled() -> None:
         await task
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_function_that_waited_for_something_cancelled_failed_alone() -> None:
+    """Such as a model that it asked with a token of its own."""
+
     @tool
     async def wait() -> None:
-        future = asyncio.get_running_loop().create_future()
-        future.cancel()
-        await future
+        token = CancellationToken()
+        token.cancel()
+        await client_of(scripted(told())).create([UserMessage(content="Hello")], cancellation_token=token)
 
     wrong, right = await results_of([call("wait"), call("search", '{"query": "x"}')], wait, search)
 

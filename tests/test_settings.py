@@ -479,6 +479,12 @@ def test_connect_passes_bad_options_on_too() -> None:
         connect("openai:gpt-4.1", temprature=1)
 
 
+def test_httpxs_timeout_is_understood() -> None:
+    assert made("openai", timeout=httpx.Timeout(30, connect=2, write=None)).timeouts == Timeouts(
+        connect=2, first_byte=30, read=30, write=None
+    )
+
+
 def test_a_client_of_one_setting_leaves_another_alone() -> None:
     assert client_of(scripted(told()), timeout=5).timeouts != client_of(scripted(told())).timeouts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,6 +68,14 @@ def checked_token(token: Any) -> Any:
     if token is None or (callable(getattr(token, "add_callback", None)) and hasattr(token, "is_cancelled")):
         return token
     raise BadRequestError(f"cancellation_token is a CancellationToken, not {type(token).__name__}")
+
+
+def was_cancelled(error: BaseException) -> bool:
+    """Whether the error says that something was cancelled: in this event loop's words, or in asyncio's."""
+    asyncio = sys.modules.get("asyncio")
+    return isinstance(error, anyio.get_cancelled_exc_class()) or (
+        asyncio is not None and isinstance(error, asyncio.CancelledError)
+    )
 
 
 async def cancelled_by(token: Any, work: Callable[[], Awaitable[T]]) -> T:

@@ -23,6 +23,8 @@ _ELSEWHERE = {
     "thinking_budget": "use reasoning_effort, or thinking_config",
     "follow_redirects": "redirects are not followed, since a key must not: give the final address as base_url",
     "default_query": "put it into base_url, such as 'https://api.example.com/v1?name=value'",
+    "http_options": "use timeout, default_headers and base_url",
+    "vertexai": "there is no client for it; base_url may name a gateway",
     "bedrock_info": "there is no client for it; base_url may name a gateway",
 }
 """What vendors' SDKs and AutoGen take in this place, and what to do here."""

@@ -12,11 +12,20 @@ if TYPE_CHECKING:
     import os
     import ssl
     from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
     from modelwire.options import ModelInfo
     from modelwire.protocols import Clock, Gate, OuterTransport, Transport
 
     Headers = Sequence[tuple[bytes, bytes]]
+
+    class LikeTimeout(Protocol):
+        """As `httpx.Timeout` is."""
+
+        connect: float | None
+        read: float | None
+        write: float | None
+        pool: float | None
 
 
 class ClientSettings(TypedDict, total=False):
@@ -26,7 +35,7 @@ class ClientSettings(TypedDict, total=False):
     """An `httpx.AsyncClient` or `httpx2.AsyncClient` to use; it keeps its own settings, and is never closed."""
     transport: Transport | str | None
     """`"httpx"` (the default), a `Recorder` or `Player`, or an object of one's own that moves the bytes."""
-    timeout: float | Timeouts | Any
+    timeout: float | Timeouts | LikeTimeout | None
     """Seconds to wait for the first byte and between bytes, or each by itself; by default 600, and 5 to connect. An
     `httpx.Timeout` is understood."""
     max_retries: int | None
@@ -109,9 +118,10 @@ def to_timeouts(timeout: Any) -> Timeouts:
     if isinstance(timeout, Timeouts):
         return timeout
     if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
-        read = None if timeout.read is None else _seconds(timeout.read)
-        connect = None if timeout.connect is None else _seconds(timeout.connect)
-        return Timeouts(connect=connect, first_byte=read, read=read)
+        connect, read, write = (
+            None if limit is None else _seconds(limit) for limit in (timeout.connect, timeout.read, timeout.write)
+        )
+        return Timeouts(connect=connect, first_byte=read, read=read, write=write)
     seconds = _seconds(timeout)
     return Timeouts(connect=min(seconds, Timeouts().connect or 5.0), first_byte=seconds, read=seconds)
 

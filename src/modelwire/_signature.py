@@ -71,13 +71,25 @@ def describe(function: Any, name: str | None = None, description: str | None = N
     Arguments that a partial gives by keyword are not the model's to give. Raises `TypeError`, with the function and the
     parameter, for what no model can call: parameters without a type, `*args`, `**kwargs`, types without a JSON Schema.
     """
-    plain = inspect.isfunction(function) and name is None and description is None
-    if plain and function in _REMEMBERED:
-        return _REMEMBERED[function]
-    described = _described(function, name, description)
-    if plain:
-        _REMEMBERED[function] = described
-    return described
+    if name is not None or description is not None:
+        return _described(function, name, description)
+    if inspect.ismethod(function) and _takes_self(function.__func__):
+        return describe(function.__func__)._replace(is_method=False)
+    if not inspect.isfunction(function):
+        return _described(function, None, None)
+    known = _REMEMBERED.get(function)
+    if known is None:
+        known = _REMEMBERED[function] = _described(function, None, None)
+    return known
+
+
+def _takes_self(function: Any) -> bool:
+    """Whether this is a method in the usual words: its first parameter is `self` or `cls`, without a type."""
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_argcount:
+        return False
+    first: str = code.co_varnames[0]
+    return first in ("self", "cls") and first not in function.__annotations__
 
 
 def _described(target: Any, name: str | None, description: str | None) -> Described:
@@ -140,7 +152,7 @@ def _parameters(target: Any, name: str) -> tuple[tuple[inspect.Parameter, ...], 
     except ValueError as error:
         raise TypeError(f"tool {name}: its signature cannot be read: {error}") from None
     found = list(signature.parameters.values())
-    is_method = bool(found) and found[0].name == "self" and found[0].annotation is inspect.Parameter.empty
+    is_method = inspect.isfunction(target) and _takes_self(inspect.unwrap(target))
     given = target.keywords if isinstance(target, functools.partial) else {}
     kept = [parameter for parameter in found[is_method:] if parameter.name not in given]
     for parameter in kept:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
         """A tool of AutoGen's kind."""
 
         @property
-        def schema(self) -> Mapping[str, Any]: ...
+        def schema(self) -> Mapping[str, Any]:
+            """Name, description and parameters."""
+            ...
 
     ToolLike: TypeAlias = AnyTool | Mapping[str, Any] | Callable[..., Any] | HasSchema
     ToolChoiceLike: TypeAlias = str | ToolChoice | ToolLike

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import math
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, get_args, overload
 
 import anyio
 import msgspec
 
-from modelwire._cancel import CancellationToken, cancelled_by, checked_token
+from modelwire._cancel import CancellationToken, cancelled_by, checked_token, was_cancelled
 from modelwire._invoke import invoke
 from modelwire._signature import TOKEN, describe
 from modelwire._tools import to_tools
@@ -192,13 +193,17 @@ async def run_tools(
     `anyio.CapacityLimiter(4)`, is entered around each. `on_error(call, error)` gives the text of a failed result, or
     `None` for the usual one, which quotes the exception; what it raises stops all, and is raised here. AutoGen's tools
     run too. Raises `ValueError` where there are no calls, and `TypeError`, before anything runs, for a call of a tool
-    that has no function.
+    that has no function; `asyncio.CancelledError` when the `cancellation_token` is cancelled.
     """
     listed = getattr(calls, "tool_calls", calls)
     if not isinstance(listed, (list, tuple)) or not all(isinstance(call, FunctionCall) for call in listed):
         raise TypeError(f"run_tools takes a CreateResult, or its tool_calls, not {type(calls).__name__}")
     if not listed:
         raise ValueError("there are no calls to run: look at result.tool_calls first")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout={timeout!r}: seconds above 0 are needed, or None for no limit")
+    if limiter is not None and not hasattr(limiter, "__aenter__"):
+        raise TypeError(f"limiter is an async context manager, such as anyio.CapacityLimiter(4), not {limiter!r}")
     run = _Run(listed, tools, timeout, limiter, on_error, checked_token(cancellation_token))
     results = await (run.all() if cancellation_token is None else cancelled_by(cancellation_token, run.all))
     return ToolMessage(content=results)
@@ -246,10 +251,10 @@ class _Run:
             self._results[index] = await self._limited(call)
         except Exception as error:  # noqa: BLE001  # of a user's function: the model is told
             self._results[index] = self._failed(call, error)
-        except anyio.get_cancelled_exc_class() as error:
-            if anyio.current_effective_deadline() == -float("inf"):
+        except BaseException as error:
+            if not was_cancelled(error) or anyio.current_effective_deadline() == -math.inf:
                 raise
-            # Nobody cancelled this run: the function waited for something that was, on asyncio.
+            # Nobody cancelled this run: the function waited for something that was.
             self._results[index] = self._failed(call, RuntimeError(f"cancelled: {error}"))
 
     async def _limited(self, call: FunctionCall) -> ToolResult:
