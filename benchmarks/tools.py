@@ -31,12 +31,7 @@ def run(effort: Effort) -> Iterator[Result]:
 def get_weather(
     city: Annotated[str, "Such as Paris."], days: int = 1, unit: Literal["celsius", "fahrenheit"] = "celsius"
 ) -> str:
-    """The weather in a city.
-
-    Args:
-        days: How many, from today on.
-        unit: Of the temperatures.
-    """
+    """The weather in a city."""
     return f"{city} {days} {unit}"
 
 

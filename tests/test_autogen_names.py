@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from modelwire import (
     AssistantMessage,
     AzureOpenAIChatCompletionClient,
+    CancellationToken,
     ChatCompletionClient,
     CreateResult,
     FunctionCall,
@@ -192,6 +193,44 @@ async def test_tool_calls(server: ScriptedServer, model_client: OpenAIChatComple
         {"role": "assistant", "tool_calls": [call], "name": "assistant"},
         {"role": "tool", "tool_call_id": "call_1", "content": "AAPL: 42"},
     ]
+
+
+async def test_a_tool_of_ones_own_from_the_call_to_the_answer(
+    server: ScriptedServer, model_client: OpenAIChatCompletionClient
+) -> None:
+    """The page on tools of AutoGen's guide, with its imports changed."""
+    function = {"name": "get_stock_price", "arguments": '{"ticker": "AAPL", "date": "2021/01/01"}'}
+    calls = [{"id": "call_1", "type": "function", "function": function}]
+    server.add(Answer(headers=JSON, body=completion(None, "tool_calls", tool_calls=calls)), answer("It is 42.5."))
+    cancellation_token = CancellationToken()
+    stock_price_tool = FunctionTool(get_stock_price, description="Fetch the stock price for a given ticker.")
+    user_message = UserMessage(content="What is the stock price of AAPL on 2021/01/01?", source="user")
+
+    create_result = await model_client.create(
+        messages=[user_message], tools=[stock_price_tool], cancellation_token=cancellation_token
+    )
+    assert isinstance(create_result.content, list)
+    arguments = json.loads(create_result.content[0].arguments)
+    tool_result = await stock_price_tool.run_json(arguments, cancellation_token)
+    exec_result = FunctionExecutionResult(
+        call_id=create_result.content[0].id,
+        content=stock_price_tool.return_value_as_string(tool_result),
+        is_error=False,
+        name=stock_price_tool.name,
+    )
+    messages = [
+        user_message,
+        AssistantMessage(content=create_result.content, source="assistant"),
+        FunctionExecutionResultMessage(content=[exec_result]),
+    ]
+    create_result = await model_client.create(messages=messages, cancellation_token=cancellation_token)
+    await model_client.close()
+
+    assert create_result.content == "It is 42.5."
+    assert body(server, 1)["messages"][2] == {"role": "tool", "tool_call_id": "call_1", "content": "42.5"}
+    sent_tool = body(server)["tools"][0]["function"]
+    assert sent_tool["description"] == "Fetch the stock price for a given ticker."
+    assert sent_tool["parameters"]["properties"]["date"]["description"] == "Date in YYYY/MM/DD"
 
 
 async def test_several_results_and_one_that_failed(

@@ -173,7 +173,8 @@ class ChatCompletionClient:
     def load_component(component: Mapping[str, Any]) -> ChatCompletionClient:
         """A client from AutoGen's form of a configuration: `{"provider": <class of a client>, "config": {...}}`.
 
-        Raises `ValueError` for a class that modelwire does not know, and what the constructor raises.
+        There is no way back, since a client's key would be in what it gave. Raises `ValueError` for a class that
+        modelwire does not know, and what the constructor raises.
         """
         from modelwire.providers import client_of_component  # noqa: PLC0415  # the index names them all
 

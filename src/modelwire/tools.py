@@ -118,10 +118,14 @@ class FunctionTool(Generic[P, R]):
         content = _content(value)
         return content if isinstance(content, str) else _json(value)
 
-    async def _run(self, arguments: str, token: Any, *, custom: bool = False) -> Any:
-        known = self._known
-        if known.is_method:
+    def check_bound(self) -> None:
+        """Raise `TypeError` for a method that was taken from its class: there is no object to run it on."""
+        if self._known.is_method:
             raise TypeError(f"tool {self.name} is a method: take it from an object, not from the class")
+
+    async def _run(self, arguments: str, token: Any, *, custom: bool = False) -> Any:
+        self.check_bound()
+        known = self._known
         if custom and len(known.parameters) == 1:
             arguments = _json({known.parameters[0].name: arguments})
         try:
@@ -191,9 +195,9 @@ async def run_tools(
 
     `timeout` bounds each call, in seconds; a thread that it passes runs on unheard. `limiter`, such as
     `anyio.CapacityLimiter(4)`, is entered around each. `on_error(call, error)` gives the text of a failed result, or
-    `None` for the usual one, which quotes the exception; what it raises stops all, and is raised here. AutoGen's tools
+    `None` for the usual one, which quotes the exception to the model; what it raises stops all, and is raised here. AutoGen's tools
     run too. Raises `ValueError` where there are no calls, and `TypeError`, before anything runs, for a call of a tool
-    that has no function; `asyncio.CancelledError` when the `cancellation_token` is cancelled.
+    that has no function to run; `asyncio.CancelledError` when the `cancellation_token` is cancelled.
     """
     listed = getattr(calls, "tool_calls", calls)
     if not isinstance(listed, (list, tuple)) or not all(isinstance(call, FunctionCall) for call in listed):
@@ -298,6 +302,8 @@ def _runnable(tools: Sequence[ToolLike], called: set[str]) -> dict[str, Any]:
     for index, (known, given) in enumerate(zip(to_tools(tools), tools, strict=True)):
         if isinstance(known, ProviderTool):
             continue  # runs at the provider
+        if isinstance(given, FunctionTool) and known.name in called:
+            given.check_bound()
         if isinstance(given, FunctionTool) or callable(getattr(given, "run_json", None)):
             found[known.name] = given
         elif callable(given):
