@@ -225,6 +225,18 @@ async def test_the_responses_api_is_not_asked_for_usage_in_chats_words(server: S
     assert "stream_options" not in sent(server.requests[0].body)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_happens_always_may_be_asked_for(kind: str) -> None:
+    client, transport = made(kind)
+
+    for more in ({}, {"include_usage": True, "max_consecutive_empty_chunk_tolerance": 2}):
+        async for _ in client.create_stream(ASKED, **more):
+            pass
+
+    first, second = transport.requests
+    assert first.body == second.body
+
+
 async def test_json_output_that_is_not_said_leaves_the_clients_format() -> None:
     """AutoGen's own code passes `json_output=None` in every call."""
     client, transport = made("openai", response_format={"type": "json_object"})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import autogen_core
 import autogen_core.tools
+import PIL.Image
 import pytest
 from pydantic import BaseModel
 
@@ -315,6 +317,15 @@ async def test_a_multimodal_message(
         {"type": "text", "text": "Describe this."},
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}},
     ]
+
+
+async def test_a_picture_of_pillows() -> None:
+    picture = PIL.Image.new("RGB", (2, 1), "red")
+
+    image = Image.from_pil(picture)
+
+    assert image.media_type == "image/png"
+    assert PIL.Image.open(io.BytesIO(image.to_bytes())).getpixel((1, 0)) == (255, 0, 0)
 
 
 async def test_azure(server: ScriptedServer) -> None:

@@ -203,6 +203,8 @@ def test_a_method_a_partial_and_an_object_are_tools() -> None:
         ("def f(a: str, b: threading.Lock): ...", "tool f: there is no JSON Schema for b: "),
         ("def f(a: complex): ...", "tool f: there is no JSON Schema for a: complex"),
         ("def f(a: str, b: Nowhere): ...", "tool f: a type of its parameters cannot be found: name 'Nowhere' is not defined"),
+        ("def f(a: 'list['): ...", "tool f: a type of its parameters cannot be found: "),
+        ("def f(b: str, a: list[int] | set[int]): ...", r"tool f: there is no JSON Schema for a: list\[int\] \| set\[int\]: "),
         ("def f(a: int = Field(3)): ...", r"tool f: a: write a Field as Annotated\["),
         ("def f(a: str):\n    yield a", "tool f: it yields; a tool returns its result"),
         ("async def f(a: str):\n    yield a", "tool f: it yields"),

@@ -8,6 +8,7 @@ A struct whose definition in the schema says `x-mixin: ImageMixin` inherits from
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -113,6 +114,13 @@ class ImageMixin(MediaMixin):
 
     __slots__ = ()
     _KIND = "image"
+
+    @classmethod
+    def from_pil(cls, pil_image: Any) -> Self:
+        """A picture of Pillow's, as PNG; AutoGen's word. What is in a file or in memory need not be Pillow's first."""
+        buffer = io.BytesIO()
+        pil_image.save(buffer, format="PNG")
+        return cls.from_bytes(buffer.getvalue())
 
 
 class VideoMixin(MediaMixin):

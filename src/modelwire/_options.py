@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 CALL_OPTIONS = frozenset({"extra_body", "extra_headers", "unsupported", "deadline", "cancellation_token"})
 """Options of the call rather than of the generation: they have no wire name."""
 _AUTOGEN = frozenset({"json_output", "extra_create_args"})
+_SAYS_NOTHING = ("include_usage", "max_consecutive_empty_chunk_tolerance")
+"""AutoGen's words for what happens always."""
 _ELSEWHERE = {
     **dict.fromkeys(("tools", "tool_choice"), "it is an argument of each call: create(messages, tools=...)"),
     **dict.fromkeys(("functions", "function_call"), "pass tools= and tool_choice= to each call"),
@@ -44,7 +46,7 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     spelled: dict[str, str] = {}
-    flat = flattened(given)
+    flat = {name: value for name, value in flattened(given).items() if name not in _SAYS_NOTHING}
     if flat.get("response_mime_type") is not None:
         _mime_type(flat)
     if "json_output" in flat:

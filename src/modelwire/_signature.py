@@ -17,11 +17,15 @@ from modelwire.output import strip_optional_nulls
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _Reader = Callable[[str | bytes], Any]
+
 TOKEN = "cancellation_token"  # noqa: S105  # a parameter's name
 """A parameter of this name is not the model's: it gets the token that cancels the run, as AutoGen's tools do."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _BOUNDS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern")
+_NO_TYPE = (TypeError, ValueError, NameError, RuntimeError)
+"""What msgspec and pydantic raise for a type that they cannot describe or read."""
 _REMEMBERED: weakref.WeakKeyDictionary[Any, Described] = weakref.WeakKeyDictionary()
 
 
@@ -37,8 +41,8 @@ class Described(NamedTuple):
     takes_token: bool
     is_method: bool
     """Whether it is a method that is bound to no object yet."""
-    read_strictly: Callable[[str | bytes], Any]
-    read_leniently: Callable[[str | bytes], Any]
+    read_strictly: _Reader
+    read_leniently: _Reader
 
     def read(self, text: str) -> dict[str, Any]:
         """The arguments by parameter; those that the model left out are not among them.
@@ -103,7 +107,7 @@ def _described(target: Any, name: str | None, description: str | None) -> Descri
     parameters, takes_token, is_method = _parameters(target, name)
     types = _types_of(function, parameters, name)
     fields = [_field(parameter, types[parameter.name]) for parameter in parameters]
-    schema, arguments = _schema(fields, types, name)
+    schema, strict, lenient = _readers(fields, types, name)
     for parameter in parameters:
         _annotate(schema["properties"][parameter.name], parameter, types[parameter.name], documented)
     return Described(
@@ -113,8 +117,8 @@ def _described(target: Any, name: str | None, description: str | None) -> Descri
         parameters,
         takes_token,
         is_method,
-        _typed.decoder(arguments),
-        _typed.decoder(arguments, strict=False),
+        strict,
+        lenient,
     )
 
 
@@ -178,7 +182,7 @@ def _types_of(function: Any, parameters: tuple[inspect.Parameter, ...], name: st
     holder = cast("Any", type("Annotated", (), {"__annotations__": wanted}))
     try:
         return typing.get_type_hints(holder, getattr(function, "__globals__", {}), {}, include_extras=True)
-    except NameError as error:
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise TypeError(
             f"tool {name}: a type of its parameters cannot be found: {error}; types of tools stand at the top of a module"
         ) from error
@@ -213,11 +217,13 @@ def _metadata(kind: Any) -> list[Any]:
     return [inner for item in get_args(kind)[1:] for inner in (item, *(getattr(item, "metadata", None) or ()))]
 
 
-def _schema(fields: list[Any], types: dict[str, Any], name: str) -> tuple[dict[str, Any], Any]:
+def _readers(fields: list[Any], types: dict[str, Any], name: str) -> tuple[dict[str, Any], _Reader, _Reader]:
+    """The schema of the arguments, and what reads them: strictly, and leniently."""
     arguments = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
     try:
         schema = _typed.schema_of(arguments)
-    except (TypeError, ValueError, NameError, RuntimeError) as error:
+        readers = _typed.decoder(arguments), _typed.decoder(arguments, strict=False)
+    except _NO_TYPE as error:
         raise TypeError(f"tool {name}: {_culprit(types)}: {' '.join(str(error).split())}") from error
     definitions: dict[str, Any] = schema["$defs"]
     root: dict[str, Any] = definitions.pop(schema["$ref"].removeprefix("#/$defs/"))
@@ -227,7 +233,7 @@ def _schema(fields: list[Any], types: dict[str, Any], name: str) -> tuple[dict[s
     if definitions:
         root["$defs"] = definitions
     # Through JSON, so that no two places share a part, and defaults of nested types are data.
-    return msgspec.json.decode(msgspec.json.encode(root), type=dict[str, Any]), arguments
+    return msgspec.json.decode(msgspec.json.encode(root), type=dict[str, Any]), *readers
 
 
 def _culprit(types: dict[str, Any]) -> str:
@@ -235,7 +241,8 @@ def _culprit(types: dict[str, Any]) -> str:
     for name, kind in types.items():
         try:
             _typed.schema_of(_bounded(kind))
-        except (TypeError, ValueError, NameError, RuntimeError):
+            _typed.decoder(_bounded(kind))
+        except _NO_TYPE:
             return f"there is no JSON Schema for {name}: {getattr(kind, '__name__', kind)}"
     return "there is no JSON Schema for its parameters"
 

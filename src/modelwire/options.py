@@ -57,6 +57,10 @@ class CommonOptions(TypedDict, total=False):
     """AutoGen's word: more options in one mapping, as if each were given by itself; `None` for none."""
     cancellation_token: Any
     """AutoGen's word: a `CancellationToken`, which ends the call with `asyncio.CancelledError` when it is cancelled; `None` for none."""
+    include_usage: bool | None
+    """AutoGen's word; it changes nothing, since the usage of streams is always asked for."""
+    max_consecutive_empty_chunk_tolerance: int | None
+    """AutoGen's word; it changes nothing, since empty chunks are always skipped."""
 
 
 class OpenAIOptions(CommonOptions, total=False):

@@ -151,11 +151,11 @@ PRESETS: dict[str, Preset] = {
     "gemini-openai": Preset(
         "https://generativelanguage.googleapis.com/v1beta/openai",
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-        Quirks(provider="gemini-openai"),
+        Quirks(provider="gemini-openai", text_lists=True),
     ),
     # https://platform.claude.com/docs/en/api/openai-sdk; the provider's own format: connect("anthropic:...")
     "anthropic-openai": Preset(
-        "https://api.anthropic.com/v1", ("ANTHROPIC_API_KEY",), Quirks(provider="anthropic-openai")
+        "https://api.anthropic.com/v1", ("ANTHROPIC_API_KEY",), Quirks(provider="anthropic-openai", text_lists=True)
     ),
 }
 """Known servers by the name that `connect("name:model")` takes."""
