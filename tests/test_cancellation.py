@@ -10,7 +10,13 @@ import anyio
 import autogen_core
 import pytest
 
-from modelwire import BadRequestError, CancellationToken, CreateResult, OpenAIChatCompletionClient
+from modelwire import (
+    BadRequestError,
+    CancellationToken,
+    CreateResult,
+    FallbackModelClient,
+    OpenAIChatCompletionClient,
+)
 from tests.chat_answers import EVENTS, HELLO, JSON, answer, streamed, text_chunks, told
 from tests.fakes import FOREVER, Reply, client_of, scripted
 from tests.server import HOLD, Answer
@@ -181,6 +187,19 @@ async def test_a_cut_call_gives_its_connection_back(verb: str, server: ScriptedS
     server.release()
 
     assert [request.connection for request in server.requests] == [0, 1]
+
+
+@VERBS
+async def test_no_other_client_is_asked_instead(verb: str) -> None:
+    first, second, token = scripted(Reply(hold=True)), scripted(told()), CancellationToken()
+    chain = FallbackModelClient([client_of(first), client_of(second)])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancel_when_asked, first, token)
+        with pytest.raises(asyncio.CancelledError):
+            await ask(chain, verb, token)
+
+    assert (len(first.requests), first.open, second.requests) == (1, 0, [])
 
 
 async def test_a_key_of_a_cache_does_not_have_the_token() -> None:

@@ -16,7 +16,7 @@ from modelwire._stream import EventStream
 from modelwire.base import UNKNOWN_MODEL, ChatCompletionClient
 from modelwire.errors import StreamInterruptedError
 from modelwire.middleware._deadline import Deadline
-from modelwire.tools import to_tools
+from modelwire._tools import to_tools
 from modelwire.types import (
     CreateResult,
     Finish,
