@@ -192,7 +192,7 @@ async def test_a_cut_call_gives_its_connection_back(verb: str, server: ScriptedS
 @VERBS
 async def test_no_other_client_is_asked_instead(verb: str) -> None:
     first, second, token = scripted(Reply(hold=True)), scripted(told()), CancellationToken()
-    chain = FallbackModelClient([client_of(first), client_of(second)])
+    chain = FallbackModelClient(client_of(first), client_of(second))
 
     async with anyio.create_task_group() as group:
         group.start_soon(cancel_when_asked, first, token)

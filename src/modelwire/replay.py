@@ -13,10 +13,10 @@ import msgspec
 from modelwire import models, tokens
 from modelwire._fold import fold, unfold
 from modelwire._stream import EventStream
+from modelwire._tools import to_tools
 from modelwire.base import UNKNOWN_MODEL, ChatCompletionClient
 from modelwire.errors import StreamInterruptedError
 from modelwire.middleware._deadline import Deadline
-from modelwire._tools import to_tools
 from modelwire.types import (
     CreateResult,
     Finish,
