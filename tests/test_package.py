@@ -34,13 +34,14 @@ LAYERS = [
         "_tools",
         "tokens",
         "_tiktoken",
+        "_conversion",
         "models",
     },
     set(),  # providers/_*
     {"_stream", "_cancel", "_invoke", "base", "tools"},
     {"middleware", "cache", "replay"},
     {"_transport"},
-    {"_clock", "_settings", "_call", "client", "record"},
+    {"_clock", "_settings", "_call", "client", "record", "_download", "_handover"},
     set(),  # providers/<name>
     {"cli", "__main__", "pytest_plugin"},
 ]

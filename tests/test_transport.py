@@ -12,7 +12,7 @@ import anyio
 import httpx
 import pytest
 
-from modelwire._transport import HttpxTransport, _shared_tls
+from modelwire._transport import HttpxTransport, shared_tls
 from modelwire.errors import BadRequestError, ConnectionFailedError, ModelTimeoutError, ProtocolError
 from modelwire.protocols import HttpRequest, Timeouts
 from tests.server import CUT, HOLD, RESET, Answer, ScriptedServer
@@ -342,8 +342,8 @@ async def test_https_to_a_server_that_speaks_http(server: ScriptedServer):
 
 
 def test_equal_tls_settings_share_one_context(authority_file: Path):
-    assert _shared_tls(True) is _shared_tls(True)
-    assert _shared_tls(authority_file) is _shared_tls(str(authority_file))
-    assert _shared_tls(authority_file) is not _shared_tls(True)
+    assert shared_tls(True) is shared_tls(True)
+    assert shared_tls(authority_file) is shared_tls(str(authority_file))
+    assert shared_tls(authority_file) is not shared_tls(True)
     with pytest.raises(FileNotFoundError, match=r"none\.pem"):
-        _shared_tls(authority_file.with_name("none.pem"))
+        shared_tls(authority_file.with_name("none.pem"))

@@ -17,6 +17,10 @@ from importlib import import_module
 TYPE_CHECKING = False  # as type checkers take it; importing `typing` for it would double the cost of this import
 if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire._cancel import CancellationToken as CancellationToken
+    from modelwire._handover import Fetched as Fetched
+    from modelwire._handover import Handover as Handover
+    from modelwire._handover import Loss as Loss
+    from modelwire._handover import handover as handover
     from modelwire._retry import RetryPolicy as RetryPolicy
     from modelwire._stream import EventStream as EventStream
     from modelwire._stream import TextStream as TextStream
@@ -151,6 +155,7 @@ _MODULES = {
         "ToolCallError",
         "UnsupportedOptionError",
     ),
+    "modelwire._handover": ("Fetched", "Handover", "Loss", "handover"),
     "modelwire.middleware.fallback": ("FallbackModelClient",),
     "modelwire.middleware.metering": ("TokenCountingClient",),
     "modelwire.models": ("ModelFamily", "validate_model_info"),

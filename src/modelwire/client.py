@@ -209,21 +209,13 @@ class ProviderClient(ChatCompletionClient):
         return kind(self, request, http, headers=extra_headers, deadline=deadline, token=token, dropped=dropped)
 
     def _messages(self, messages: Sequence[Any]) -> Sequence[Message]:
-        if isinstance(messages, (str, bytes, dict)) or not hasattr(messages, "__len__"):
-            raise BadRequestError(
-                f"messages is a list, such as [UserMessage(content='Hello')], not {type(messages).__name__}"
-            )
-        if not messages:
-            raise BadRequestError("messages is empty: there is nothing to answer")
-        if not all(type(message) in _MESSAGES for message in messages):
-            messages = _from_dicts(messages, self.codec.origin)
-        for index, message in enumerate(messages):
-            _check_content(message, index)
+        """The messages of a call, with the names in them as the settings want them."""
+        checked = checked_messages(messages, self.codec.origin)
         if self._name_prefixes:
-            messages = [_prefixed(message) for message in messages]
+            checked = [_prefixed(message) for message in checked]
         if self._no_names:
-            messages = [_unnamed(message) for message in messages]
-        return messages
+            checked = [_unnamed(message) for message in checked]
+        return checked
 
     # ------------------------------------------------------------------ what calls ask of their client
 
@@ -290,6 +282,24 @@ def _without_refused_fields(
             f"{provider}: {name} is not supported: {refused[name]} (or pass unsupported='drop')", option=name
         )
     return msgspec.structs.replace(request, **dict.fromkeys(fields)), fields
+
+
+def checked_messages(messages: Sequence[Any], origin: str) -> Sequence[Message]:
+    """Messages, made from plain dicts where they are such; `origin` is whose opaque data those hold.
+
+    Raises `BadRequestError`, with the place, for anything else.
+    """
+    if isinstance(messages, (str, bytes, dict)) or not hasattr(messages, "__len__"):
+        raise BadRequestError(
+            f"messages is a list, such as [UserMessage(content='Hello')], not {type(messages).__name__}"
+        )
+    if not messages:
+        raise BadRequestError("messages is empty: there is nothing to answer")
+    if not all(type(message) in _MESSAGES for message in messages):
+        messages = _from_dicts(messages, origin)
+    for index, message in enumerate(messages):
+        _check_content(message, index)
+    return messages
 
 
 def _from_dicts(messages: Sequence[Any], origin: str) -> list[Message]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from typing import Self
+    from typing import Literal, Self
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
-    from modelwire.types import ChatRequest, CreateResult, RateLimit, StreamEvent
+    from modelwire.types import ChatRequest, CreateResult, RateLimit, Reasoning, StreamEvent
 
 
 class HttpRequest(NamedTuple):
@@ -60,6 +60,49 @@ class Timeouts(NamedTuple):
     """Between two pieces of the answer."""
     write: float | None = 60.0
     """Between two pieces of the request."""
+
+
+class Forms(NamedTuple):
+    """In which forms a wire format takes one kind of media; by default in none."""
+
+    url: bool = False
+    """Whether by its address, from where the provider fetches it."""
+    data: Sequence[str] = ()
+    """Beginnings of the media types that it takes as data: `("image/",)` is any image, `("",)` is anything."""
+    file_id: str | None = None
+    """Pattern of the provider's own file ids; `None` where it has none."""
+    spoken: bool = False
+    """Whether a spoken answer goes back by its id."""
+
+
+class Accepts(NamedTuple):
+    """What a model takes in a conversation that others had a part in; see `handover`."""
+
+    recognises: Callable[[Reasoning], bool]
+    """Whether reasoning goes back to this model: it is valid only where it came from."""
+    shown: Mapping[str, Forms]
+    """Media that a user may show, by the `type` of the part."""
+    returned: Mapping[str, Forms]
+    """Media that a tool may return."""
+    answered: Mapping[str, Forms] = {}
+    """Media that may stand in an assistant's message."""
+    system: Literal["anywhere", "after_user", "first"] = "anywhere"
+    """Where system messages may stand besides the beginning: anywhere, between a user's and an assistant's message, or
+    nowhere."""
+    user_first: bool = False
+    """Whether the first message after the system's must be a user's."""
+    blank_text: bool = True
+    """Whether a message may say nothing but white space."""
+    refusals: bool = False
+    """Whether an assistant's message may say that it is a refusal."""
+    citations: bool = False
+    """Whether citations go back to the provider that made them."""
+    custom_calls: bool = True
+    """Whether calls of free-text tools can be told from those of functions, or need not be."""
+    unique_ids: bool = False
+    """Whether no two calls of a conversation may have the same id."""
+    tool_name: str = ".+"
+    """Pattern of the names that called functions may have."""
 
 
 class StreamDecoder(Protocol):
@@ -134,6 +177,10 @@ class Codec(Protocol):
 
         Raises `BadRequestError` when it is none.
         """
+        ...
+
+    def accepts(self, model: str, info: ModelInfo) -> Accepts:
+        """What this model takes in a conversation: of the rest, `encode` leaves out or refuses what it cannot say."""
         ...
 
 

@@ -35,10 +35,22 @@ def a_call_is_of_a_function(body: Json) -> Json:
     return body | {"messages": messages}
 
 
+def a_result_names_its_function(body: Json) -> Json:
+    """The documentation wants `tool_name` with each result, and modelwire says it: results answer the calls in order."""
+    names: list[str] = []
+    messages: list[Json] = []
+    for message in body["messages"]:
+        names += [call["function"]["name"] for call in message.get("tool_calls", ())]
+        called = {"tool_name": names.pop(0)} if message["role"] == "tool" else {}
+        messages.append(called | message)
+    return body | {"messages": messages}
+
+
 NORMALISATIONS: list[Callable[[Json], Json]] = [
     streaming_is_said,
     nulls_and_empty_members_say_nothing,
     a_call_is_of_a_function,
+    a_result_names_its_function,
 ]
 
 

@@ -21,12 +21,14 @@ from modelwire import (
     CreateResult,
     EventStream,
     FallbackModelClient,
+    Fetched,
     Finish,
     FunctionCall,
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
     Image,
     LogprobsDelta,
+    Loss,
     Message,
     OpenAIChatCompletionClient,
     OpenAICompatibleChatCompletionClient,
@@ -55,6 +57,7 @@ from modelwire import (
     UsageUpdate,
     UserMessage,
     connect,
+    handover,
     run_tools,
     tool,
 )
@@ -143,6 +146,13 @@ async def clients_complete_their_options(messages: list[Message], http_client: h
         model="m", preset="vllm", min_p=0.1, chat_template_kwargs={"enable_thinking": False}
     )
     assert_type(connect("openai:gpt-4.1", temperature=0), ChatCompletionClient)
+    converted = await handover(messages, to=client, reasoning="text", fetch=fetches)
+    assert_type(converted.messages, list[Message])
+    assert_type(converted.losses[0], Loss)
+
+
+async def fetches(url: str) -> bytes | Fetched:
+    return Fetched(url.encode(), "text/plain")
 
 
 async def clients_go_around_clients(messages: list[Message], client: OpenAIChatCompletionClient) -> None:

@@ -167,7 +167,7 @@ class HttpxTransport:
             raise RuntimeError("This client is closed: make a new one.")
         if self._client is None:
             self._client = self._library.AsyncClient(
-                verify=self._verify if isinstance(self._verify, ssl.SSLContext) else _shared_tls(self._verify),
+                verify=self._verify if isinstance(self._verify, ssl.SSLContext) else shared_tls(self._verify),
                 proxy=self._proxy,
                 limits=self._library.Limits(
                     max_connections=self._max_connections,
@@ -508,7 +508,7 @@ def _library_of(http_client: object) -> str:
     )
 
 
-def _shared_tls(verify: bool | str | os.PathLike[str]) -> ssl.SSLContext:
+def shared_tls(verify: bool | str | os.PathLike[str]) -> ssl.SSLContext:
     """One context for all clients with equal settings: making one takes 15 ms or more."""
     if isinstance(verify, bool):
         # The variables that httpx and OpenSSL read; certifi's list of authorities otherwise.

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from modelwire.types import AssistantMessage, Part
 
 
+HANDOVER = "; or let modelwire.handover(messages, to=client) find a way, and tell what is lost"
+"""End of a message about what a conversation holds and the provider does not take."""
+
+
 def put(body: dict[str, Any], path: str, value: Any) -> None:
     """Set the member that a path of the option table names: `a.b` is member `b` of the object `a`."""
     *objects, last = path.split(".")

@@ -75,7 +75,14 @@ PRESETS: dict[str, Preset] = {
     "deepseek": Preset(
         "https://api.deepseek.com",
         ("DEEPSEEK_API_KEY",),
-        Quirks(provider="deepseek", wire=_MAX_TOKENS, reasoning_filler=" ", strict_tools=False, documents=False),
+        Quirks(
+            provider="deepseek",
+            wire=_MAX_TOKENS,
+            reasoning_filler=" ",
+            strict_tools=False,
+            documents=False,
+            custom_tools=False,
+        ),
     ),
     # https://openrouter.ai/docs/use-cases/reasoning-tokens
     "openrouter": Preset(
@@ -87,6 +94,7 @@ PRESETS: dict[str, Preset] = {
             reasoning_field="reasoning",
             text_lists=True,
             video=True,
+            spoken_answers=True,
         ),
     ),
     # https://docs.x.ai/docs/api-reference: reasoning models refuse these, and count reasoning beside the completion
@@ -100,6 +108,7 @@ PRESETS: dict[str, Preset] = {
             ),
             reasoning_beside_completion=True,
             text_lists=True,
+            image_types=("image/png", "image/jpeg"),
         ),
     ),
     # https://docs.mistral.ai/api/#tag/chat; reasoning as chunks: https://docs.mistral.ai/capabilities/reasoning
@@ -118,6 +127,7 @@ PRESETS: dict[str, Preset] = {
             message_names=False,
             refusals=False,
             text_lists=True,
+            custom_tools=False,
             short_call_ids=True,
         ),
     ),

@@ -3,6 +3,8 @@
 `encode.py` and `messages.py` write requests, `decode.py`, `stream.py` and `blocks.py` read answers, `parts.py` content
 blocks, `read.py` reads requests back, `reasoning.py` maps how much to think, `refused.py` lists what models lack, and
 `errors.py` tells errors apart.
+
+`accepts.py` says what it takes in a conversation.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
+    from modelwire.protocols import Accepts
     from modelwire.types import ChatRequest, CreateResult
 
 __all__ = ["NEW_VERSION", "OLD_VERSION", "AnthropicCodec"]
@@ -103,6 +106,12 @@ class AnthropicCodec:
     def decode_request(self, body: bytes) -> ChatRequest:
         """A request as another client would send it."""
         return read.decode_request(body)
+
+    def accepts(self, model: str, info: ModelInfo) -> Accepts:
+        """What this model takes in a conversation."""
+        from modelwire.providers._anthropic import accepts  # noqa: PLC0415  # only a handover asks
+
+        return accepts.accepts(model, info)
 
 
 def _rate_limit(headers: Mapping[bytes, bytes]) -> RateLimit | None:

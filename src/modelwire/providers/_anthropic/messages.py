@@ -19,7 +19,7 @@ from modelwire.errors import BadRequestError
 from modelwire.providers._anthropic.names import is_another
 from modelwire.providers._anthropic.parts import ORIGIN, as_input
 from modelwire.providers._anthropic.reasoning import facts
-from modelwire.providers._body import assistant_parts, own_data
+from modelwire.providers._body import HANDOVER, assistant_parts, own_data
 from modelwire.types import (
     AssistantMessage,
     Audio,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Block = Json | msgspec.Raw
     Content = str | list[Block]
 
-_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -220,7 +220,7 @@ def _input(part: str | InputPart) -> list[Block]:
             return [_document(part) | own_data(part.provider_data, ORIGIN)]
         case Audio() | Video():
             raise BadRequestError(
-                f"Anthropic takes no {type(part).__name__.lower()}; send a transcript or images of it"
+                f"Anthropic takes no {type(part).__name__.lower()}; send a transcript or images of it{HANDOVER}"
             )
         case ProviderPart():
             return [_provider_part(part)]
@@ -230,7 +230,7 @@ def _provider_part(part: ProviderPart) -> msgspec.Raw:
     if part.provider != ORIGIN:
         raise BadRequestError(
             f"a message holds a {part.kind or 'part'} of {part.provider}, which {ORIGIN} does not understand; "
-            "leave it out or put its content into words"
+            f"leave it out or put its content into words{HANDOVER}"
         )
     return part.data
 
@@ -243,8 +243,8 @@ def _image(part: Image) -> Json:
     data = part.data or ""
     media_type = part.media_type or _media.sniff_base64(data) or "image/png"
     media_type = "image/jpeg" if media_type == "image/jpg" else media_type
-    if media_type not in _IMAGES:
-        raise BadRequestError(f"Anthropic takes JPEG, PNG, GIF and WebP images, not {media_type}")
+    if media_type not in IMAGES:
+        raise BadRequestError(f"Anthropic takes JPEG, PNG, GIF and WebP images, not {media_type}{HANDOVER}")
     return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
 
 
@@ -266,7 +266,9 @@ def _document_source(part: Document) -> Json:
     if media_type.startswith("text/"):
         return {"type": "text", "media_type": "text/plain", "data": _plain_text(data, media_type)}
     if media_type != "application/pdf":
-        raise BadRequestError(f"Anthropic takes PDF and plain-text documents, not {media_type}; send its text instead")
+        raise BadRequestError(
+            f"Anthropic takes PDF and plain-text documents, not {media_type}; send its text instead{HANDOVER}"
+        )
     return {"type": "base64", "media_type": media_type, "data": data}
 
 
@@ -311,6 +313,8 @@ def _assistant(message: AssistantMessage, model: str) -> Content:
                     # "Discard partial text, drop the refused turn": it would be refused again.
                     return []
                 blocks += _text(part.text)
+            case Audio(transcript=str(said)):
+                blocks += _text(said)
             case Image() | Audio() | Document() | Video() | ToolResult():
                 # What was drawn or run elsewhere has no place in an assistant message of this API.
                 pass
@@ -328,9 +332,14 @@ def _cited(citation: Citation) -> msgspec.Raw | None:
     return own_data(citation.provider_data, ORIGIN).get("citation")
 
 
+def recognises(part: Reasoning, model: str) -> bool:
+    """Whether this thinking is signed, and by this model."""
+    return part.provider == ORIGIN and bool(part.signature) and not is_another(part.model, model)
+
+
 def _thinking(part: Reasoning, model: str) -> list[Block]:
     """Thinking goes back to the model that signed it, and to no other: another answers it with an error."""
-    if part.provider != ORIGIN or not part.signature or is_another(part.model, model):
+    if not recognises(part, model):
         return []
     own = own_data(part.provider_data, ORIGIN)
     if part.redacted:

@@ -3,6 +3,8 @@
 `encode.py` writes requests and `contents.py` their messages; `decode.py` and `stream.py` read answers, with `parts.py`
 for what they consist of and `grounding.py` for their sources; `read.py` reads requests back, `errors.py` tells errors
 apart, and `facts.py` knows what differs from model to model.
+
+`accepts.py` says what it takes in a conversation.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
+    from modelwire.protocols import Accepts
     from modelwire.tokens import TokenCount
     from modelwire.types import ChatRequest, CreateResult
 
@@ -93,3 +96,10 @@ class GeminiCodec:
     def decode_request(self, body: bytes, url: str = "") -> ChatRequest:
         """A request as another client would send it; `url` says the model, and whether to stream."""
         return read.decode_request(body, url)
+
+    def accepts(self, model: str, info: ModelInfo) -> Accepts:
+        """What this model takes in a conversation."""
+        from modelwire.providers._gemini import accepts  # noqa: PLC0415  # only a handover asks
+
+        del model, info
+        return accepts.accepts()

@@ -13,7 +13,7 @@ import msgspec
 
 from modelwire import _media
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import assistant_parts, is_made_up, own_data, parts_of
+from modelwire.providers._body import HANDOVER, assistant_parts, is_made_up, own_data, parts_of
 from modelwire.providers._gemini.facts import ORIGIN
 from modelwire.providers._gemini.parts import DETAILS, with_own
 from modelwire.types import (
@@ -130,14 +130,16 @@ class Contents:
             case Text():
                 return _text(part) if part.text or own_data(part.provider_data, ORIGIN) else None
             case Reasoning():
-                return _thought(part) if part.provider == ORIGIN else None
+                return _thought(part) if recognises(part) else None
             case FunctionCall():
                 return _call(part)
             case Refusal():
                 return {"text": part.text} if part.text else None
             case ProviderPart():
                 return part.data if part.provider == ORIGIN else None
-            case Audio(data=None, url=None, file_id=None) | ToolResult():
+            case Audio(data=None, url=None, file_id=None):
+                return {"text": part.transcript} if part.transcript else None
+            case ToolResult():
                 return None
             case Image() | Audio() | Document() | Video():
                 return self._media(part)
@@ -155,6 +157,7 @@ class Contents:
             if found is None:
                 raise BadRequestError(
                     f"the call of {call.name} ({call.id}) has no result: Gemini wants one for each call, right after it"
+                    f"{HANDOVER}"
                 )
             results.remove(found)
             parts.append(self._response(found, call.name, after))
@@ -166,7 +169,7 @@ class Contents:
         """The function's name for a result whose call is not among the messages."""
         if not self._continued or not result.name:
             raise BadRequestError(
-                f"the result of {result.name or 'a call'} ({result.call_id}) answers no call of the message before it"
+                f"the result of {result.name or 'a call'} ({result.call_id}) answers no call of the message before it{HANDOVER}"
             )
         return result.name
 
@@ -209,7 +212,7 @@ class Contents:
                 owner = f" of {part.provider}" if isinstance(part, ProviderPart) else ""
                 raise BadRequestError(
                     f"a message holds a {kind}{owner}, which Gemini does not understand; leave it out or put its content "
-                    "into words"
+                    f"into words{HANDOVER}"
                 )
 
     def _media(self, part: Image | Audio | Document | Video) -> Json:
@@ -230,6 +233,11 @@ def _given(content: str | Sequence[str | InputPart]) -> Sequence[Part]:
 
 def _text(part: Text) -> Json:
     return with_own({"text": part.text}, part.provider_data)
+
+
+def recognises(part: Reasoning) -> bool:
+    """Whether Gemini made this: its models read each other's signatures, and those of no one else."""
+    return part.provider == ORIGIN
 
 
 def _thought(part: Reasoning) -> Json:
@@ -287,7 +295,7 @@ def _located(part: Image | Audio | Document | Video) -> Json:
         return {"inlineData": {"mimeType": kind, "data": part.data}}
     uri = part.file_id if part.file_id is not None else part.url
     if uri is None:
-        raise BadRequestError("an answer's audio is only an id, which Gemini does not know; pass its data")
+        raise BadRequestError(f"an answer's audio is only an id, which Gemini does not know; pass its data{HANDOVER}")
     return {"fileData": {"mimeType": part.media_type, "fileUri": uri} if part.media_type else {"fileUri": uri}}
 
 

@@ -1,4 +1,7 @@
-"""The codec of Ollama's own API, `/api/chat`: `encode.py` writes, `decode.py` reads answers, `read.py` requests."""
+"""The codec of Ollama's own API, `/api/chat`: `encode.py` writes, `decode.py` reads answers, `read.py` requests.
+
+`accepts.py` says what it takes in a conversation.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
+    from modelwire.protocols import Accepts
     from modelwire.types import ChatRequest, CreateResult
 
 __all__ = ["OllamaCodec"]
@@ -70,3 +74,10 @@ class OllamaCodec:
     def decode_request(self, body: bytes) -> ChatRequest:
         """A request as another client would send it."""
         return read.decode_request(body)
+
+    def accepts(self, model: str, info: ModelInfo) -> Accepts:
+        """What this model takes in a conversation."""
+        from modelwire.providers._ollama import accepts  # noqa: PLC0415  # only a handover asks
+
+        del model, info
+        return accepts.accepts()

@@ -9,9 +9,11 @@ import msgspec
 
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import assistant_parts, is_made_up, own_data, parts_of, put
+from modelwire.providers._body import HANDOVER, assistant_parts, is_made_up, own_data, parts_of, put
 from modelwire.types import (
     AssistantMessage,
+    Audio,
+    Document,
     FunctionCall,
     Image,
     ProviderPart,
@@ -106,18 +108,19 @@ def _tool(tool: AnyTool) -> Json | msgspec.Raw:
 
 def _messages(messages: Sequence[Message]) -> list[Json]:
     wire: list[Json] = []
+    names: dict[str, str] = {}
     for message in messages:
         match message:
             case UserMessage():
                 wire.append(_with_images("user", message.content) | own_data(message.provider_data, ORIGIN))
             case AssistantMessage():
-                wire.append(_assistant(message))
+                wire.append(_assistant(message, names))
             case SystemMessage():
                 wire.append(
                     {"role": "system", "content": _text(message.content), **own_data(message.provider_data, ORIGIN)}
                 )
             case ToolMessage():
-                wire += [_tool_result(result) for result in message.content]
+                wire += [_tool_result(result, names) for result in message.content]
     return wire
 
 
@@ -135,10 +138,15 @@ def _with_images(role: str, content: str | Sequence[Any]) -> Json:
         match part:
             case Text():
                 texts.append(part.text)
+            case Document(text=str(said)):
+                name = part.title or part.filename
+                texts.append(f"{name}\n\n{said}" if name else said)
             case Image():
                 images.append(_image(part))
             case _:
-                raise BadRequestError(f"Ollama takes text and images, no {part.type}; put its content into words")
+                raise BadRequestError(
+                    f"Ollama takes text and images, no {part.type}; put its content into words{HANDOVER}"
+                )
     wire: Json = {"role": role, "content": "\n\n".join(texts)}
     return wire | {"images": images} if images else wire
 
@@ -146,25 +154,40 @@ def _with_images(role: str, content: str | Sequence[Any]) -> Json:
 def _image(part: Image) -> str:
     """Bare base64, without `data:`; the server fetches nothing."""
     if part.data is None:
-        raise BadRequestError("Ollama takes images as data, not by reference; fetch it and use Image.from_bytes()")
+        raise BadRequestError(
+            f"Ollama takes images as data, not by reference; fetch it and use Image.from_bytes(){HANDOVER}"
+        )
     return part.data
 
 
-def _assistant(message: AssistantMessage) -> Json:
+def _assistant(message: AssistantMessage, names: dict[str, str]) -> Json:
+    """The message; `names` learns the names of the functions that it calls, by the calls' ids."""
     parts = assistant_parts(message)
     wire: Json = {"role": "assistant", "content": "".join(_spoken(parts))}
-    thinking = "".join(part.text for part in parts if isinstance(part, Reasoning) and part.provider == ORIGIN)
+    thinking = "".join(part.text for part in parts if isinstance(part, Reasoning) and recognises(part))
     if thinking:
         wire["thinking"] = thinking
-    calls = [_call(part) for part in parts if isinstance(part, FunctionCall)]
+    called = [part for part in parts if isinstance(part, FunctionCall)]
+    calls = [_call(part) for part in called]
+    for call in called:
+        names[call.id] = call.name
     calls += [part.data for part in parts if isinstance(part, ProviderPart) and part.provider == ORIGIN]
     if calls:
         wire["tool_calls"] = calls
     return wire | own_data(message.provider_data, ORIGIN)
 
 
+def recognises(part: Reasoning) -> bool:
+    """Whether a model behind this API made it: the server keeps no proof, and the templates decide what they use."""
+    return part.provider == ORIGIN
+
+
 def _spoken(parts: Iterable[Part]) -> Iterable[str]:
-    return (part.text for part in parts if isinstance(part, (Text, Refusal)))
+    return (
+        part.transcript or "" if isinstance(part, Audio) else part.text
+        for part in parts
+        if isinstance(part, (Text, Refusal, Audio))
+    )
 
 
 def _call(call: FunctionCall) -> Any:
@@ -181,12 +204,14 @@ def _call(call: FunctionCall) -> Any:
     return ({} if is_made_up(call.id) else {"id": call.id}) | members | {"function": function}
 
 
-def _tool_result(result: ToolResult) -> Json:
+def _tool_result(result: ToolResult, names: dict[str, str]) -> Json:
+    """A result, which the server matches with its call by order and name; other providers' results have no name."""
     wire = _with_images("tool", result.content)
     if result.is_error:
         wire["content"] = f"Error: {wire['content']}"
-    if result.name:
-        wire["tool_name"] = result.name
+    name = result.name or names.get(result.call_id)
+    if name:
+        wire["tool_name"] = name
     if not is_made_up(result.call_id):
         wire["tool_call_id"] = result.call_id
     return wire | own_data(result.provider_data, ORIGIN)

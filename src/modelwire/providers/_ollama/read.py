@@ -127,9 +127,9 @@ class _Reader:
             case "assistant":
                 return AssistantMessage(content=self._said(message, index))
             case "tool":
-                call_id = message.tool_call_id or self._answered(message.tool_name, index)
+                call_id, name = self._answered(message, index)
                 shown = _with_images(content, message.images)
-                return ToolMessage(content=[ToolResult(call_id=call_id, content=shown, name=message.tool_name)])
+                return ToolMessage(content=[ToolResult(call_id=call_id, content=shown, name=name)])
             case role:
                 raise BadRequestError(
                     f"messages[{index}]: role {role!r} is not known; it is system, user, assistant or tool"
@@ -147,13 +147,17 @@ class _Reader:
             parts.append(Text(text=message.content))
         return [*parts, *calls]
 
-    def _answered(self, name: str | None, index: int) -> str:
-        """Id of the first call that waits for a result, of this name where one is given."""
-        found = next((call for call in self._calls if name is None or call.name == name), None)
+    def _answered(self, message: _Message, index: int) -> tuple[str, str | None]:
+        """Id and name of the call that a result answers: the first that waits, of this id or name where one is given."""
+        given, name = message.tool_call_id, message.tool_name
+        waiting = (call for call in self._calls if (call.id == given if given else name in (None, call.name)))
+        found = next(waiting, None)
         if found is None:
+            if given:
+                return given, name
             raise BadRequestError(f"messages[{index}]: a tool result without a call before it")
         self._calls.remove(found)
-        return found.id
+        return found.id, name or found.name
 
 
 def _with_images(content: str, images: list[str] | None) -> str | list[str | InputPart]:

@@ -4,6 +4,8 @@
 ones, with `choice.py` for each answer in them, `wire.py` for their shape, `tidy.py` for those that have another, and
 `inline.py` for reasoning inside the text. `errors.py` tells errors apart, `quirks.py` lists what differs from server to
 server.
+
+`accepts.py` says what it takes in a conversation.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
+    from modelwire.protocols import Accepts
     from modelwire.types import ChatRequest, CreateResult
 
 __all__ = ["OPENAI", "ChatCodec", "Quirks"]
@@ -83,6 +86,13 @@ class ChatCodec:
         from modelwire.providers._openai_chat import read  # noqa: PLC0415  # clients never need it
 
         return read.decode_request(body, self._quirks)
+
+    def accepts(self, model: str, info: ModelInfo) -> Accepts:
+        """What this server takes in a conversation."""
+        from modelwire.providers._openai_chat import accepts  # noqa: PLC0415  # only a handover asks
+
+        del model, info
+        return accepts.accepts(self._quirks)
 
 
 _SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")

@@ -15,7 +15,7 @@ from modelwire import _media
 from modelwire._option_table import WIRE
 from modelwire._schema_lowering import lowered_json, openai_strict
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import own_data
+from modelwire.providers._body import HANDOVER, own_data
 from modelwire.providers._openai_chat.inline import joined
 from modelwire.types import (
     AssistantMessage,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _WIRE = WIRE["openai-chat"]
-_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
 def encode(request: ChatRequest, quirks: Quirks) -> bytes:
@@ -101,7 +101,9 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
             case UserMessage():
                 wire.append(_user(message, quirks))
             case AssistantMessage():
-                wire.append(_assistant(message, quirks))
+                said = _assistant(message, quirks)
+                if said is not None:
+                    wire.append(said)
             case SystemMessage():
                 wire.append(_system(message, quirks))
             case ToolMessage():
@@ -168,7 +170,7 @@ def _provider_part(part: ProviderPart, quirks: Quirks) -> msgspec.Raw:
     if part.provider != quirks.provider:
         raise BadRequestError(
             f"a message holds a {part.kind or 'part'} of {part.provider}, which {quirks.provider} does not understand; "
-            "leave it out or put its content into words"
+            f"leave it out or put its content into words{HANDOVER}"
         )
     return part.data
 
@@ -177,6 +179,7 @@ def _image(part: Image) -> Json:
     if part.file_id is not None:
         raise BadRequestError(
             "Chat Completions takes images as a URL or data, not by file_id; use the Responses API or from_file()"
+            f"{HANDOVER}"
         )
     url: Json = {"url": part.url or data_url(part.data or "", part.media_type, "image/png")}
     if part.detail:
@@ -205,9 +208,11 @@ def _audio(part: Audio, quirks: Quirks) -> Json:
     if part.url is not None and quirks.audio_urls:
         return {"type": "audio_url", "audio_url": {"url": part.url}}
     media_type = part.media_type or (_media.sniff_base64(part.data) if part.data else None)
-    form = _AUDIO_FORMATS.get(media_type or "")
+    form = AUDIO_FORMATS.get(media_type or "")
     if part.data is None or form is None:
-        raise BadRequestError(f"Chat Completions takes audio as wav or mp3 data, not as {media_type or 'a reference'}")
+        raise BadRequestError(
+            f"Chat Completions takes audio as wav or mp3 data, not as {media_type or 'a reference'}{HANDOVER}"
+        )
     return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
 
 
@@ -218,12 +223,14 @@ def _document(part: Document, quirks: Quirks) -> Json:
             "text": f"{part.title or part.filename}\n\n{part.text}" if part.title or part.filename else part.text,
         }
     if not quirks.documents:
-        raise BadRequestError(f"{quirks.provider} takes no documents in Chat Completions; send its text instead")
+        raise BadRequestError(
+            f"{quirks.provider} takes no documents in Chat Completions; send its text instead{HANDOVER}"
+        )
     if part.file_id is not None:
         return {"type": "file", "file": {"file_id": part.file_id}}
     if part.data is None:
         raise BadRequestError(
-            "Chat Completions takes documents as data or file_id, not as a URL; fetch it and use from_bytes()"
+            f"Chat Completions takes documents as data or file_id, not as a URL; fetch it and use from_bytes(){HANDOVER}"
         )
     file: Json = {
         "filename": part.filename or "document.pdf",
@@ -234,17 +241,26 @@ def _document(part: Document, quirks: Quirks) -> Json:
 
 def _video(part: Video, quirks: Quirks) -> Json:
     if not quirks.video or part.file_id is not None:
-        raise BadRequestError(f"{quirks.provider} takes no video in Chat Completions; send frames as images instead")
+        raise BadRequestError(
+            f"{quirks.provider} takes no video in Chat Completions; send frames as images instead{HANDOVER}"
+        )
     return {
         "type": "video_url",
         "video_url": {"url": part.url or data_url(part.data or "", part.media_type, "video/mp4")},
     }
 
 
-def _assistant(message: AssistantMessage, quirks: Quirks) -> Json:
+def _assistant(message: AssistantMessage, quirks: Quirks) -> Json | None:
+    """The message; none where all that it holds is for another provider alone: some servers refuse an empty one."""
     if isinstance(message.content, str):  # most of a long history
         return _named({"role": "assistant", "content": message.content}, message, quirks)
-    return _Assistant(message, quirks).wire()
+    assistant = _Assistant(message, quirks)
+    return None if message.content and assistant.silent else assistant.wire()
+
+
+def recognises(part: Reasoning, quirks: Quirks) -> bool:
+    """Whether this reasoning came from the server, and goes back to it."""
+    return part.provider == quirks.provider and bool(quirks.reasoning_field or part.provider_data)
 
 
 class _Assistant:
@@ -287,7 +303,7 @@ class _Assistant:
             case FunctionCall():
                 self._calls.append(_call(part, quirks))
             case Reasoning():
-                if part.provider == quirks.provider:
+                if recognises(part, quirks):
                     self._think(part)
             case Refusal():
                 if quirks.refusals:
@@ -295,7 +311,10 @@ class _Assistant:
                 else:
                     self._say(Text(text=part.text))
             case Audio():
-                self._audio = part.id
+                if part.transcript and not quirks.spoken_answers:
+                    self._say(Text(text=part.transcript))
+                else:
+                    self._audio = part.id
             case ProviderPart():
                 if part.provider == quirks.provider:
                     self._opaque = True
@@ -305,6 +324,8 @@ class _Assistant:
                 pass
 
     def _say(self, text: Text) -> None:
+        if not text.text and text.provider_data and not own_data(text.provider_data, self._quirks.provider):
+            return  # the bearer of another provider's signature
         if self._inline:
             text = msgspec.structs.replace(text, text=self._inline + text.text)
             self._inline = ""
@@ -331,7 +352,13 @@ class _Assistant:
         for name, value in own.items():
             members[name] = _joined_lists(members[name], value) if name in members else value
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is left to say."""
+        return not (self._chunks or self._calls or self._refusal or self._audio or self._reasoning)
+
     def wire(self) -> Json:
+        """The whole message."""
         wire: Json = {"role": "assistant"}
         content = self._content()
         if content is not None:
@@ -366,8 +393,11 @@ def _joined_lists(first: Any, second: Any) -> Any:
 
 
 def _call(call: FunctionCall, quirks: Quirks) -> Json:
-    if call.custom:
+    if call.custom and quirks.custom_tools:
         body: Json = {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    elif call.custom:
+        arguments = msgspec.json.encode({"input": call.arguments}).decode()
+        body = {"type": "function", "function": {"name": call.name, "arguments": arguments}}
     else:
         # An empty string is what a model writes for "no arguments"; servers that parse the history refuse it.
         body = {"type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
@@ -376,9 +406,14 @@ def _call(call: FunctionCall, quirks: Quirks) -> Json:
 
 def call_id(given: str, quirks: Quirks) -> str:
     """The id as the server takes it; the same for a call and its result."""
-    if not quirks.short_call_ids or re.fullmatch(r"[a-zA-Z0-9]{9}", given):
-        return given
-    return hashlib.sha256(given.encode()).hexdigest()[:9]
+    if quirks.short_call_ids:
+        return given if re.fullmatch(r"[a-zA-Z0-9]{9}", given) else _digest(given)[:9]
+    longest = quirks.longest_call_id
+    return given if longest is None or len(given) <= longest else f"call_{_digest(given)[:24]}"
+
+
+def _digest(given: str) -> str:
+    return hashlib.sha256(given.encode(errors="surrogatepass")).hexdigest()
 
 
 def _tool_result(result: ToolResult, shown: list[Json | msgspec.Raw], quirks: Quirks) -> Json:

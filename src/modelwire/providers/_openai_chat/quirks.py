@@ -60,8 +60,16 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Whether user messages may hold `audio_url` parts."""
     video: bool = False
     """Whether user messages may hold `video_url` parts."""
+    image_types: tuple[str, ...] = ("image/",)
+    """Beginnings of the media types of images that it reads."""
+    spoken_answers: bool = False
+    """Whether an assistant message may refer to a spoken answer by its id; where not, what was said is text."""
+    custom_tools: bool = True
+    """Whether tools with free text exist; where not, earlier calls of them are calls of functions with one `input`."""
     short_call_ids: bool = False
     """Whether ids of calls must be nine letters and digits."""
+    longest_call_id: int | None = None
+    """Characters that the id of a call may have; `None` for any number."""
     body: Mapping[str, object] = {}  # frozen, and never written
     """Members that every request carries."""
 
@@ -79,4 +87,8 @@ OPENAI = Quirks(
     reasoning_field="",
     think_tags=False,
     text_lists=True,
+    # https://platform.openai.com/docs/guides/images-vision, "image input requirements"
+    image_types=("image/png", "image/jpeg", "image/webp", "image/gif"),
+    spoken_answers=True,
+    longest_call_id=40,  # "tool_calls[0].id: string too long. Expected a string with maximum length 40"
 )

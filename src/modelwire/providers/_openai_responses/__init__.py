@@ -2,6 +2,8 @@
 
 `encode.py` writes requests, with `history.py` for their messages; `decode.py` and `stream.py` read answers, with
 `items.py` for what they consist of and `slots.py` for parts that come in pieces; `read.py` reads requests back.
+
+`accepts.py` says what it takes in a conversation.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
+    from modelwire.protocols import Accepts
     from modelwire.types import ChatRequest, CreateResult
 
 __all__ = ["ResponsesCodec"]
@@ -92,3 +95,9 @@ class ResponsesCodec:
     def decode_request(self, body: bytes) -> ChatRequest:
         """A request as another client would send it."""
         return read.decode_request(body, self.origin)
+
+    def accepts(self, model: str, info: ModelInfo) -> Accepts:
+        """What this model takes in a conversation."""
+        from modelwire.providers._openai_responses import accepts  # noqa: PLC0415  # only a handover asks
+
+        return accepts.accepts(model, info, self.origin)

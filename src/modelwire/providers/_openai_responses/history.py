@@ -13,8 +13,8 @@ import msgspec
 
 from modelwire import _media
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import own_data, parts_of
-from modelwire.providers._openai_chat.encode import data_url
+from modelwire.providers._body import HANDOVER, own_data, parts_of
+from modelwire.providers._openai_chat.encode import AUDIO_FORMATS, data_url
 from modelwire.providers._openai_responses.items import OF_MESSAGE
 from modelwire.types import (
     AssistantMessage,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 _LONGEST_ID = 64
 _OF_STORED = ("id", "status")
 """Members by which the server would look up what it has stored."""
@@ -123,7 +122,7 @@ class History:
             case Document():
                 return _document(part) | self._own(part)
             case Video():
-                raise BadRequestError("the Responses API takes no video; send frames as images instead")
+                raise BadRequestError(f"the Responses API takes no video; send frames as images instead{HANDOVER}")
             case ProviderPart():
                 return self._raw(part)
 
@@ -131,7 +130,7 @@ class History:
         if part.provider != self._origin:
             raise BadRequestError(
                 f"a message holds a {part.kind or 'part'} of {part.provider}, which {self._origin} does not understand; "
-                "leave it out or put its content into words"
+                f"leave it out or put its content into words{HANDOVER}"
             )
         return part.data
 
@@ -150,8 +149,10 @@ class History:
             case ProviderPart():
                 if part.provider == self._origin:
                     self._item(part.data)
+            case Audio(transcript=str(said)):
+                self._text(Text(text=said))
             case _:
-                # What the model drew or said aloud elsewhere has no place in an assistant's message of this API.
+                # What the model drew elsewhere has no place in an assistant's message of this API.
                 pass
 
     def _item(self, item: Json | msgspec.Raw) -> None:
@@ -162,6 +163,8 @@ class History:
         own = dict(self._own(part))
         cited = (own_data(citation.provider_data, self._origin) for citation in part.citations or ())
         annotations = [known["annotation"] for known in cited if "annotation" in known]
+        if not own and not part.text and part.provider_data:
+            return  # the bearer of another provider's signature
         if own or annotations:
             self._content({"type": "output_text", "text": part.text, "annotations": annotations}, own)
         else:
@@ -186,11 +189,9 @@ class History:
         return own if self._stored else {name: raw for name, raw in own.items() if name not in _OF_STORED}
 
     def _reasoning(self, part: Reasoning) -> None:
-        if part.provider != self._origin or not _is_same_model(part.model, self._model, self._info):
+        if not recognises(part, self._origin, self._model, self._info, stored=self._stored):
             return
         own = self._portable(self._own(part))
-        if part.signature is None and not self._stored and "content" not in own:
-            return  # "Item not found. Items are not persisted when `store` is set to false."
         summary = [{"type": "summary_text", "text": part.text}] if part.text and "content" not in own else []
         item: Json = {"type": "reasoning", "summary": summary, **own}
         if part.id is not None:
@@ -229,7 +230,9 @@ class History:
         if isinstance(result.content, str):
             return f"Error: {result.content}" if result.is_error else result.content
         if any(isinstance(part, (Audio, Video)) for part in result.content):
-            raise BadRequestError("the Responses API takes text, images and documents from tools, not audio or video")
+            raise BadRequestError(
+                f"the Responses API takes text, images and documents from tools, not audio or video{HANDOVER}"
+            )
         output = [self._input(part) for part in result.content]
         return [{"type": "input_text", "text": "Error:"}, *output] if result.is_error else output
 
@@ -244,6 +247,16 @@ _typed = msgspec.json.Decoder(_Typed)
 def _is_content(part: ProviderPart) -> bool:
     """Whether this stands inside a message; other parts are items of their own."""
     return (part.kind or _typed.decode(part.data).type).startswith("input_")
+
+
+def recognises(part: Reasoning, origin: str, model: str, info: ModelInfo, *, stored: bool) -> bool:
+    """Whether this reasoning goes back: it is bound to its model, and without its content only what is stored is found.
+
+    "Item not found. Items are not persisted when `store` is set to false."
+    """
+    if part.provider != origin or not _is_same_model(part.model, model, info):
+        return False
+    return stored or part.signature is not None or "content" in own_data(part.provider_data, origin)
 
 
 def _is_same_model(made_by: str | None, asked: str, info: ModelInfo) -> bool:
@@ -276,9 +289,11 @@ def _image(part: Image) -> Json:
 
 def _audio(part: Audio) -> Json:
     media_type = part.media_type or (_media.sniff_base64(part.data) if part.data else None)
-    form = _AUDIO_FORMATS.get(media_type or "")
+    form = AUDIO_FORMATS.get(media_type or "")
     if part.data is None or form is None:
-        raise BadRequestError(f"the Responses API takes audio as wav or mp3 data, not as {media_type or 'a reference'}")
+        raise BadRequestError(
+            f"the Responses API takes audio as wav or mp3 data, not as {media_type or 'a reference'}{HANDOVER}"
+        )
     return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
 
 
