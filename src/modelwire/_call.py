@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -15,6 +16,7 @@ from modelwire._cancel import cancelled_by
 from modelwire._fold import fold, unfold
 from modelwire._stream import EventStream
 from modelwire.protocols import HttpFacts, HttpResponse
+from modelwire.tokens import TokenCount
 from modelwire.types import Attempt, Finish, Start, Timing, UsageUpdate
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from modelwire._settings import Headers
     from modelwire.client import ProviderClient
-    from modelwire.protocols import HttpRequest, HttpStream, StreamDecoder
+    from modelwire.protocols import CountingCodec, HttpRequest, HttpStream, StreamDecoder
     from modelwire.types import ChatRequest, CreateResult, StreamEvent, Usage
 
 T = TypeVar("T")
@@ -199,11 +201,18 @@ class Call:
 
     # ------------------------------------------------------------------ the end
 
-    def log(self, usage: Usage | None, finish: str | None, error: BaseException | None = None) -> None:
+    def log(
+        self,
+        usage: Usage | None,
+        finish: str | None,
+        error: BaseException | None = None,
+        *,
+        counted: int | None = None,
+    ) -> None:
         """One line a call: never contents, never credentials.
 
-        It has a `finish_reason` after an answer, an `error` after a failure, and neither for a stream that was closed
-        before its end.
+        It has a `finish_reason` after an answer, `counted` after a count of tokens, an `error` after a failure, and
+        none of them for a stream that was closed before its end.
         """
         if self._logged:
             return
@@ -226,6 +235,8 @@ class Call:
             "request_id": last.request_id if last else None,
             "error": type(error).__name__ if error else None,
         }
+        if counted is not None:
+            facts["counted"] = int(counted)
         text = " ".join(f"{name}={value}" for name, value in facts.items() if value is not None)
         logger.info("call %s", text, extra={"modelwire": facts})
 
@@ -236,46 +247,64 @@ class Call:
             error.attempts = tuple(self.attempts)
 
 
-class PlainCall(Call):
-    """A call that waits for the whole answer."""
+class WholeCall(Call):
+    """A call that waits for one whole answer."""
 
-    async def run(self) -> CreateResult:
-        """Send until there is an answer; see `ChatCompletionClient.create`."""
+    async def answer(self, read: Callable[[bytes], T]) -> T:
+        """Send until there is an answer, and `read` its body."""
         try:
-            result = await self.within_bounds(self._attempts)
+            return await self.within_bounds(partial(self._attempts, read))
         except BaseException as error:
             self.log_failure(error)
             raise
-        self.log(result.usage, result.finish_reason)
-        self.client.note_usage(result.usage, self.request)
-        return result
 
-    async def _attempts(self) -> CreateResult:
+    async def _attempts(self, read: Callable[[bytes], T]) -> T:
         while True:
             request = await self.prepare()
             try:
-                return await self._attempt(request)
+                return await self._attempt(request, read)
             except errors.ModelClientError as error:
                 self.failed(error)
                 if not await self.again(error):
                     raise
 
-    async def _attempt(self, request: HttpRequest) -> CreateResult:
+    async def _attempt(self, request: HttpRequest, read: Callable[[bytes], T]) -> T:
         client = self.client
         response = await client.transport.send(request, client.timeouts)
         self.answered(response.status, response.headers)
         if response.status >= 300:
             raise self.error_of(response)
-        result = client.codec.decode(response.body)
+        answer = read(response.body)
         self.succeeded()
+        return answer
+
+
+class PlainCall(WholeCall):
+    """A call that asks the model."""
+
+    async def run(self) -> CreateResult:
+        """The model's answer; see `ChatCompletionClient.create`."""
+        result = await self.answer(self.client.codec.decode)
+        self.log(result.usage, result.finish_reason)
+        self.client.note_usage(result.usage, self.request)
         return msgspec.structs.replace(
             result,
             request_id=self.facts.request_id or result.request_id,
             attempts=self.attempts,
-            timing=_timing(result.timing, client.clock.now() - self.started, None),
+            timing=_timing(result.timing, self.client.clock.now() - self.started, None),
             rate_limit=self.facts.rate_limit,
             dropped_options=self.dropped,
         )
+
+
+class CountCall(WholeCall):
+    """A call that asks the provider how many tokens a prompt has."""
+
+    async def run(self, codec: CountingCodec) -> TokenCount:
+        """The provider's count; see `ChatCompletionClient.count_tokens_remote`."""
+        count = TokenCount(await self.answer(codec.decode_count), "provider")
+        self.log(None, None, counted=count)
+        return count
 
 
 def _timing(known: Timing | None, total: float, first_token: float | None) -> Timing:

@@ -10,7 +10,7 @@ from modelwire import tokens
 from modelwire._fold import after_text, fold, unfold
 from modelwire._stream import EventStream, TextStream
 from modelwire._tools import to_tools
-from modelwire.errors import BadRequestError
+from modelwire.errors import BadRequestError, UnsupportedOptionError
 from modelwire.types import CreateResult, TextDelta, Usage
 
 if TYPE_CHECKING:
@@ -145,10 +145,26 @@ class ChatCompletionClient:
         """Tokens that these messages and tools take in the prompt; here an estimate, as `.method` says."""
         return tokens.estimate(messages, tools)
 
-    def remaining_tokens(self, messages: Sequence[Message], *, tools: Sequence[ToolLike] = ()) -> tokens.TokenCount:
-        """Tokens that the model's input has left beside these; below 0 when they are too many.
+    async def count_tokens_remote(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolLike] = (),
+        tool_choice: ToolChoiceLike = "auto",
+        **options: Any,
+    ) -> tokens.TokenCount:
+        """Tokens that a call with these arguments has in its prompt, as the provider itself counts them.
 
-        Raises `ValueError` when the model's limit is not known; `model_info={"max_input_tokens": ...}` says it.
+        Raises `UnsupportedOptionError` where nothing of the kind can be asked, as here: an estimate is never given in
+        its place.
+        """
+        del messages, tools, tool_choice, options  # for clients that have somebody to ask
+        raise cannot_count(f"{type(self).__name__}: there is no provider to ask")
+
+    def remaining_tokens(self, messages: Sequence[Message], *, tools: Sequence[ToolLike] = ()) -> tokens.TokenCount:
+        """Tokens that the model's input has left beside these, as `count_tokens` counts; below 0 when they are too many.
+
+        By the provider's count it is `model_info["max_input_tokens"] - await count_tokens_remote(messages)`. Raises `ValueError` when the model's limit is not known; `model_info={"max_input_tokens": ...}` says it.
         """
         limit = self.model_info.get("max_input_tokens")
         if limit is None:
@@ -192,6 +208,14 @@ class ChatCompletionClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def cannot_count(reason: str) -> UnsupportedOptionError:
+    """The error of `count_tokens_remote` where nobody can be asked."""
+    return UnsupportedOptionError(
+        f"count_tokens_remote: {reason}; count_tokens() counts on this machine, and its .method says how",
+        option="count_tokens_remote",
+    )
 
 
 def _given(tools: Sequence[ToolLike], tool_choice: ToolChoiceLike, options: dict[str, Any]) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 import msgspec
 
 from modelwire import _options, models, tokens
-from modelwire._call import Call, PlainCall, ProviderStream
+from modelwire._call import Call, CountCall, PlainCall, ProviderStream
 from modelwire._cancel import checked_token
 from modelwire._clock import RealClock
 from modelwire._settings import SETTINGS, to_headers, to_model_info, to_retry, to_timeouts, to_transport
 from modelwire._tools import to_tool_choice, to_tools
-from modelwire.base import ChatCompletionClient
+from modelwire.base import ChatCompletionClient, cannot_count
 from modelwire.errors import BadRequestError, UnsupportedOptionError
 from modelwire.output import response_schema
+from modelwire.protocols import CountingCodec
 from modelwire.types import (
     AssistantMessage,
     ChatRequest,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from modelwire._stream import EventStream
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import ModelInfo
-    from modelwire.protocols import Clock, Codec
+    from modelwire.protocols import Clock, Codec, HttpRequest
     from modelwire.tokens import TokenCount
     from modelwire.types import CreateResult, Message
 
@@ -170,8 +171,9 @@ class ProviderClient(ChatCompletionClient):
         given: dict[str, Any],
         *,
         stream: bool,
+        encode: Callable[[ChatRequest, ModelInfo], HttpRequest] | None = None,
     ) -> C:
-        """A call of this kind, checked and encoded; nothing is sent yet."""
+        """A call of this kind, checked and encoded, by `encode` rather than the codec's own; nothing is sent yet."""
         given = _options.flattened(given)
         for name in given:
             if name in _OF_CLIENT:
@@ -205,7 +207,7 @@ class ProviderClient(ChatCompletionClient):
         kept.pop("unsupported", None)
         # In one order, so that equal calls have equal bytes, and so equal keys.
         request = msgspec.structs.replace(request, options=dict(sorted(kept.items())))
-        http = codec.encode(request, self.model_info)
+        http = (encode or codec.encode)(request, self.model_info)
         return kind(self, request, http, headers=extra_headers, deadline=deadline, token=token, dropped=dropped)
 
     def _messages(self, messages: Sequence[Any]) -> Sequence[Message]:
@@ -249,6 +251,29 @@ class ProviderClient(ChatCompletionClient):
         names: bool = getattr(self.codec, "message_names", False)
         counter = _tiktoken.counter(self.model_info, names=names)
         return tokens.estimate(checked, tools) if counter is None else counter(checked, tools)
+
+    async def count_tokens_remote(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolLike] = (),
+        tool_choice: ToolChoiceLike = "auto",
+        **options: Any,
+    ) -> TokenCount:
+        """Tokens that a call with these arguments has in its prompt, as the provider itself counts them.
+
+        It is a request of its own, with the client's retries, deadline, gate and credentials; most providers take
+        nothing for it but count it towards a rate limit. The options are those of `create`: what adds to the prompt
+        (`response_format`, `tool_choice`, reasoning settings) is counted, the rest is left out. `.method` is
+        `"provider"`. Raises `UnsupportedOptionError` where the API has no endpoint that counts, and what `create` raises.
+        """
+        codec = self.codec
+        if not isinstance(codec, CountingCodec):
+            reason: str = getattr(codec, "uncounted", "this API has no endpoint that counts tokens")
+            raise cannot_count(f"{codec.provider}: {reason}")
+        encode = codec.encode_count
+        call = self._call(CountCall, messages, tools, tool_choice, options, stream=False, encode=encode)
+        return await call.run(codec)
 
     def actual_usage(self) -> Usage:
         """Tokens that this client's calls used up to now, where the provider reported them."""

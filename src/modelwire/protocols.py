@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -181,6 +181,22 @@ class Codec(Protocol):
 
     def accepts(self, model: str, info: ModelInfo) -> Accepts:
         """What this model takes in a conversation: of the rest, `encode` leaves out or refuses what it cannot say."""
+        ...
+
+
+@runtime_checkable
+class CountingCodec(Protocol):
+    """What a codec has beside `Codec` where the API has an endpoint that counts the tokens of a prompt."""
+
+    def encode_count(self, request: ChatRequest, info: ModelInfo) -> HttpRequest:
+        """The HTTP request that asks how many tokens the prompt of `request` has, without running it.
+
+        Raises as `Codec.encode` does.
+        """
+        ...
+
+    def decode_count(self, body: bytes) -> int:
+        """The number of tokens in the answer to that; raises as `Codec.decode` does."""
         ...
 
 

@@ -110,7 +110,7 @@ def test_counting_asks_with_what_the_prompt_consists_of_and_nothing_else():
         max_tokens=20,
         temperature=0.1,
         metadata={"a": "b"},
-        extra_body={"personality": "friendly"},
+        extra_body={"personality": "friendly", "of_tomorrow": 1, "max_output_tokens": 9},
         stream=True,
     )
 
@@ -128,6 +128,7 @@ def test_counting_asks_with_what_the_prompt_consists_of_and_nothing_else():
         "reasoning": {"effort": "low"},
         "truncation": "auto",
         "personality": "friendly",
+        "of_tomorrow": 1,
     }
 
 

@@ -49,6 +49,7 @@ from modelwire import (
     Text,
     TextDelta,
     TextStream,
+    TokenCount,
     TokenCountingClient,
     ToolCallDelta,
     ToolCallStart,
@@ -131,6 +132,7 @@ async def clients_complete_their_options(messages: list[Message], http_client: h
         deadline=3,
     )
     assert_type(await client.create(messages, temperature=0.5, verbosity="low"), CreateResult)
+    assert_type(await client.count_tokens_remote(messages, tool_choice="none", verbosity="low"), TokenCount)
     assert_type(client.stream(messages, seed=1), EventStream)
     assert_type(client.create_stream(messages, n=2), TextStream)
     async for item in client.create_stream(messages):

@@ -42,6 +42,17 @@ class Wrapper(ChatCompletionClient):
         """What the inner client counts."""
         return self.inner.count_tokens(messages, tools=tools)
 
+    async def count_tokens_remote(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolLike] = (),
+        tool_choice: ToolChoiceLike = "auto",
+        **options: Any,
+    ) -> TokenCount:
+        """What the inner client's provider counts."""
+        return await self.inner.count_tokens_remote(messages, tools=tools, tool_choice=tool_choice, **options)
+
     def actual_usage(self) -> Usage:
         """What the inner client used."""
         return self.inner.actual_usage()

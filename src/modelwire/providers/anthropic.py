@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelwire._stream import EventStream, TextStream
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import AnthropicOptions, ModelInfo
+    from modelwire.tokens import TokenCount
     from modelwire.types import CreateResult, Message
 
     class _Given(ClientSettings, AnthropicOptions, total=False):
@@ -98,6 +99,15 @@ class AnthropicChatCompletionClient(ProviderClient):
             tool_choice: ToolChoiceLike = "auto",
             **options: Unpack[AnthropicOptions],
         ) -> TextStream: ...
+
+        async def count_tokens_remote(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[AnthropicOptions],
+        ) -> TokenCount: ...
 
 
 def _url(base_url: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import OpenAIOptions
     from modelwire.protocols import Codec
+    from modelwire.tokens import TokenCount
     from modelwire.types import CreateResult, Message
 
     class _Given(ClientSettings, OpenAIOptions, total=False):
@@ -134,6 +135,15 @@ class AzureOpenAIChatCompletionClient(ProviderClient):
             tool_choice: ToolChoiceLike = "auto",
             **options: Unpack[OpenAIOptions],
         ) -> TextStream: ...
+
+        async def count_tokens_remote(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> TokenCount: ...
 
 
 def _one_of(first: str, left: str | None, second: str, right: str | None) -> str | None:

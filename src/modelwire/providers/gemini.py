@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelwire._stream import EventStream, TextStream
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import GeminiOptions
+    from modelwire.tokens import TokenCount
     from modelwire.types import CreateResult, Message
 
     class _Given(ClientSettings, GeminiOptions, total=False):
@@ -99,6 +100,15 @@ class GeminiChatCompletionClient(ProviderClient):
             tool_choice: ToolChoiceLike = "auto",
             **options: Unpack[GeminiOptions],
         ) -> TextStream: ...
+
+        async def count_tokens_remote(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[GeminiOptions],
+        ) -> TokenCount: ...
 
 
 def _versioned(url: str) -> str:

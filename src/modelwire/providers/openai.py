@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from modelwire.base import ToolChoiceLike, ToolLike
     from modelwire.options import OpenAIOptions
     from modelwire.protocols import Codec
+    from modelwire.tokens import TokenCount
     from modelwire.types import CreateResult, Message
 
     class _Given(ClientSettings, OpenAIOptions, total=False):
@@ -116,6 +117,15 @@ class OpenAIChatCompletionClient(ProviderClient):
             tool_choice: ToolChoiceLike = "auto",
             **options: Unpack[OpenAIOptions],
         ) -> TextStream: ...
+
+        async def count_tokens_remote(
+            self,
+            messages: Sequence[Message],
+            *,
+            tools: Sequence[ToolLike] = (),
+            tool_choice: ToolChoiceLike = "auto",
+            **options: Unpack[OpenAIOptions],
+        ) -> TokenCount: ...
 
 
 def _codec(url: str, quirks: Quirks, api: str) -> Codec:

@@ -30,9 +30,9 @@ _OWN_WAY = {"max_tokens", "stop", "reasoning_effort", "parallel_tool_calls", "th
 
 _COUNTED = {
     *{"model", "system", "messages", "tools", "tool_choice", "thinking", "output_config", "cache_control", "speed"},
-    *{"context_management", "mcp_servers"},
+    *{"context_management", "mcp_servers", "compaction", "billing_policy"},
 }
-"""Members that `/v1/messages/count_tokens` takes."""
+"""Members that `/v1/messages/count_tokens` takes; the last line's by way of betas."""
 
 
 def encode(request: ChatRequest, info: ModelInfo) -> bytes:

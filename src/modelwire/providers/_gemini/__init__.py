@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
     from modelwire.protocols import Accepts
-    from modelwire.tokens import TokenCount
     from modelwire.types import ChatRequest, CreateResult
 
 __all__ = ["GeminiCodec"]
@@ -61,7 +60,7 @@ class GeminiCodec:
 
     def encode_count(self, request: ChatRequest, info: ModelInfo) -> HttpRequest:
         """The request that counts the tokens of this one: https://ai.google.dev/api/tokens."""
-        body = encode.encode_count(request, info)
+        body = encode.encode_count(request, info, whole="/publishers/" not in self._url)
         return HttpRequest(self._endpoint(request.model, "countTokens"), _HEADERS, body)
 
     def _endpoint(self, model: str, verb: str, query: str = "") -> str:
@@ -73,7 +72,7 @@ class GeminiCodec:
         """A whole answer, or a whole stream that came as a list."""
         return fold(events_of_list(body)) if body.lstrip()[:1] == b"[" else decode.decode(body)
 
-    def decode_count(self, body: bytes) -> TokenCount:
+    def decode_count(self, body: bytes) -> int:
         """The answer to `encode_count`."""
         return decode.decode_count(body)
 

@@ -27,7 +27,6 @@ from modelwire.providers._gemini.wire import (
     kept_of_candidate,
     kept_of_usage,
 )
-from modelwire.tokens import TokenCount
 from modelwire.types import Choice, CreateResult, FunctionCall, Text, TokenLogprob, TopLogprob, Usage
 
 if TYPE_CHECKING:
@@ -249,12 +248,12 @@ class _WireCount(msgspec.Struct, rename="camel"):
     total_tokens: int
 
 
-def decode_count(body: bytes) -> TokenCount:
+def decode_count(body: bytes) -> int:
     """The answer of `countTokens`: https://ai.google.dev/api/tokens.
 
     Raises the error that it tells of, and `ProtocolError` for anything else.
     """
     try:
-        return TokenCount(msgspec.json.decode(body, type=_WireCount).total_tokens, "provider")
+        return msgspec.json.decode(body, type=_WireCount).total_tokens
     except UNREADABLE as error:
         raise error_from_body(body) or garbage(body, error) from None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 _WIRE = WIRE["gemini"]
+_COUNTED_BY_VERTEX = ("contents", "systemInstruction", "tools", "generationConfig")
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -41,9 +42,16 @@ def encode(request: ChatRequest, info: ModelInfo) -> bytes:
     return _json(_body(request, info))
 
 
-def encode_count(request: ChatRequest, info: ModelInfo) -> bytes:
-    """The body for `countTokens`, which wants the whole request to count its instructions and tools too."""
-    return _json({"generateContentRequest": {"model": resource(request.model), **_body(request, info)}})
+def encode_count(request: ChatRequest, info: ModelInfo, *, whole: bool = True) -> bytes:
+    """The body for `countTokens`, which wants the `whole` request to count its instructions and tools too.
+
+    Vertex AI has no member for that, and takes what it counts as it is:
+    https://docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/projects.locations.publishers.models/countTokens
+    """
+    body = _body(request, info)
+    if whole:
+        return _json({"generateContentRequest": {"model": resource(request.model), **body}})
+    return _json({name: value for name, value in body.items() if name in _COUNTED_BY_VERTEX})
 
 
 def _json(body: Json) -> bytes:

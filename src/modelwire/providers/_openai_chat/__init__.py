@@ -44,6 +44,9 @@ class ChatCodec:
         self.provider = self.origin = quirks.provider
         self.spellings = quirks.wire
         self.message_names = quirks.message_names
+        self.uncounted = "Chat Completions has no endpoint that counts tokens"
+        if "instructions" in quirks.refused:  # the server has the Responses API beside it
+            self.uncounted += ", the Responses API has one: pass api='responses'"
         self._url = url
         self._quirks = quirks
         self._headers = _HEADERS + headers

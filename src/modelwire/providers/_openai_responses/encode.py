@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelwire._option_table import WIRE
-from modelwire.errors import BadRequestError
+from modelwire.errors import BadRequestError, UnsupportedOptionError
 from modelwire.providers._body import own_data, put
 from modelwire.providers._openai_chat import OPENAI
 from modelwire.providers._openai_chat.encode import response_format, strict_schema
@@ -46,8 +46,11 @@ _COUNTED = (
     "truncation",
     "previous_response_id",
     "conversation",
+    "personality",
 )
 """What `POST /responses/input_tokens` takes."""
+_UNCOUNTED = {path.partition(".")[0] for path in _WIRE.values()}.difference(_COUNTED)
+"""What it does not take, though a call does."""
 
 
 def encode(request: ChatRequest, info: ModelInfo, origin: str) -> bytes:
@@ -61,10 +64,13 @@ def encode(request: ChatRequest, info: ModelInfo, origin: str) -> bytes:
 def encode_count(request: ChatRequest, info: ModelInfo, origin: str) -> bytes:
     """The body that asks how many tokens the request's prompt has.
 
-    https://platform.openai.com/docs/api-reference/responses/input-tokens. Raises as `encode` does.
+    https://platform.openai.com/docs/api-reference/responses/input-tokens. Raises as `encode` does, and for a prompt
+    template, whose text the endpoint could not count.
     """
     body = _body(request, info, origin)
-    extra = (request.options or {}).get("extra_body") or {}
+    if "prompt" in body:
+        raise UnsupportedOptionError("the tokens of a prompt template cannot be counted beforehand", option="prompt")
+    extra = ((request.options or {}).get("extra_body") or {}).keys() - _UNCOUNTED
     return _written({name: value for name, value in body.items() if name in _COUNTED or name in extra})
 
 
