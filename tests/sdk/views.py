@@ -270,5 +270,3 @@ _READERS: dict[str, Callable[[Recording], View]] = {
     GEMINI: _gemini,
     OLLAMA: _ollama,
 }
-
-
