@@ -121,7 +121,7 @@ async def test_an_unknown_name_without_a_near_one_points_to_extra_body() -> None
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("temperature", 2.1), ("top_p", -0.1), ("max_tokens", 0), ("n", 0), ("temperature", "hot")]
+    ("option", "value"), [("temperature", 2.1), ("top_p", -0.1), ("max_tokens", -1), ("n", 0), ("temperature", "hot")]
 )
 async def test_a_number_out_of_range_is_refused_before_anything_is_sent(option: str, value: Any) -> None:
     transport = scripted(told())

@@ -13,7 +13,7 @@ from modelwire.errors import BadRequestError, UnsupportedOptionError
 # ---------------------------------------------------------------------- spellings
 
 
-@pytest.mark.parametrize("alias", [name for name in ALIASES if name != "response_mime_type"])
+@pytest.mark.parametrize("alias", ALIASES)
 def test_a_providers_own_word_means_the_portable_one(alias: str) -> None:
     assert _options.portable({alias: 3}) == {ALIASES[alias]: 3}
 
@@ -38,7 +38,11 @@ def test_a_providers_own_word_means_the_portable_one(alias: str) -> None:
         ({"response_mime_type": "application/json"}, {"response_format": {"type": "json_object"}}),
         ({"response_mime_type": "application/json", "response_schema": dict}, {"response_format": dict}),
         ({"response_mime_type": "text/plain"}, {}),
-        ({"response_mime_type": None}, {"response_format": None}),
+        ({"response_mime_type": None}, {"response_mime_type": None, "response_format": None}),
+        (
+            {"response_mime_type": "text/x.enum", "response_schema": {"enum": ["a"]}},
+            {"response_mime_type": "text/x.enum", "response_format": {"enum": ["a"]}},
+        ),
     ],
 )
 def test_options_have_one_name(given: dict[str, Any], portable: dict[str, Any]) -> None:
@@ -52,7 +56,7 @@ def test_options_have_one_name(given: dict[str, Any], portable: dict[str, Any]) 
         ({"stop_sequences": ["a"], "stop": ["b"]}, "stop_sequences and stop are the same option; give one of them"),
         ({"extra_create_args": {"num_predict": 5}, "max_tokens": 5}, "max_tokens and num_predict are the same option"),
         ({"json_output": True, "response_format": dict}, "json_output and response_format are the same option; give one"),
-        ({"response_mime_type": "image/png"}, "response_mime_type='image/png' is not known; it is 'application/json' or"),
+        ({"response_mime_type": "image/png"}, "response_mime_type='image/png' is not known; it is 'application/json', "),
         ({"extra_create_args": 5}, "extra_create_args is a dict of options by their names, not 5"),
         ({"extra_create_args": [("seed", 1)]}, "extra_create_args is a dict of options by their names, not [('seed', 1)]"),
         ({"extra_create_args": {5: 1}}, "extra_create_args is a dict of options by their names, not {5: 1}"),
@@ -62,8 +66,8 @@ def test_options_have_one_name(given: dict[str, Any], portable: dict[str, Any]) 
         ({"temperature": -1}, "temperature=-1 is out of range: 0 to 2"),
         ({"temperature": float("nan")}, "temperature=nan is out of range: 0 to 2"),
         ({"top_p": 1.5}, "top_p=1.5 is out of range: 0 to 1"),
-        ({"max_tokens": 0}, "max_tokens=0 is out of range: at least 1"),
-        ({"num_predict": 0}, "max_tokens=0 is out of range: at least 1"),
+        ({"max_tokens": -1}, "max_tokens=-1 is out of range: at least 0"),
+        ({"num_predict": -1}, "max_tokens=-1 is out of range: at least 0"),
         ({"top_logprobs": 21}, "top_logprobs=21 is out of range: 0 to 20"),
         ({"n": 0}, "n=0 is out of range: at least 1"),
         ({"frequency_penalty": 3}, "frequency_penalty=3 is out of range: -2 to 2"),
@@ -78,7 +82,7 @@ def test_what_cannot_be_meant_is_refused(given: dict[str, Any], message: str) ->
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("temperature", 0), ("temperature", 2), ("temperature", None), ("top_logprobs", 20), ("max_tokens", 1), ("n", 1)],
+    [("temperature", 0), ("temperature", 2), ("temperature", None), ("top_logprobs", 20), ("max_tokens", 0), ("n", 1)],
 )
 def test_the_ends_of_a_range_are_inside(name: str, value: Any) -> None:
     assert _options.portable({name: value}) == {name: value}

@@ -49,6 +49,8 @@ class WithSchema:
         ),
         ({"type": "custom", "name": "g", "format": {"type": "text"}}, CustomTool(name="g")),
         ({"type": "custom", "name": "g", "format": "text"}, CustomTool(name="g")),
+        ({"googleSearch": {}}, ProviderTool(data=msgspec.Raw(b'{"googleSearch":{}}'))),
+        ({"url_context": {}, "code_execution": {}}, ProviderTool(data=msgspec.Raw(b'{"url_context":{},"code_execution":{}}'))),
         ({"type": "web_search", "depth": 1}, ProviderTool(data=msgspec.Raw(b'{"type":"web_search","depth":1}'))),
     ],
 )  # fmt: skip
@@ -72,6 +74,8 @@ def test_a_tool_may_be_written_in_many_ways(given: Any, tool: Any) -> None:
         ([Tool(name=" ")], "tools[0]: a tool needs a name"),
         ([{"type": "function", "function": {"description": "d"}}], "tools[0]: a tool needs a name"),
         ([{"name": 5}], "tools[0]: a tool needs a name"),
+        ([{"nmae": "f"}], "tools[0]: a tool needs a name"),
+        ([{"parameters": {}}], "tools[0]: a tool needs a name"),
         ([{"type": "custom", "custom": {}}], "tools[0]: a tool needs a name"),
         ([{"type": "function", "function": "f"}], "tools[0].function: an object is needed, not str"),
         ([{"type": "custom", "custom": ["g"]}], "tools[0].custom: an object is needed, not list"),

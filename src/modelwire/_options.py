@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CALL_OPTIONS = frozenset({"extra_body", "extra_headers", "unsupported", "deadline", "cancellation_token"})
 """Options of the call rather than of the generation: they have no wire name."""
+_ENUM = "text/x.enum"
 _AUTOGEN = frozenset({"json_output", "extra_create_args"})
 _SAYS_NOTHING = ("include_usage", "max_consecutive_empty_chunk_tolerance")
 """AutoGen's words for what happens always."""
@@ -47,7 +48,7 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     spelled: dict[str, str] = {}
     flat = {name: value for name, value in flattened(given).items() if name not in _SAYS_NOTHING}
-    if flat.get("response_mime_type") is not None:
+    if "response_mime_type" in flat:
         _mime_type(flat)
     if "json_output" in flat:
         _json_output(flat)
@@ -87,12 +88,20 @@ def _json_output(flat: dict[str, Any]) -> None:
 
 
 def _mime_type(flat: dict[str, Any]) -> None:
-    """Gemini's word for JSON output, which may stand beside its schema."""
-    wanted = flat.pop("response_mime_type")
+    """Gemini's word for the form of the answer, which may stand beside a schema; enums are an option of its own."""
+    wanted = flat["response_mime_type"]
+    if wanted == _ENUM:
+        return
+    if wanted is None:
+        flat.setdefault("response_format", None)
+        return
+    del flat["response_mime_type"]
     if wanted == "text/plain":
         return
     if wanted != "application/json":
-        raise BadRequestError(f"response_mime_type={wanted!r} is not known; it is 'application/json' or 'text/plain'")
+        raise BadRequestError(
+            f"response_mime_type={wanted!r} is not known; it is 'application/json', 'text/plain' or {_ENUM!r}"
+        )
     if all(flat.get(name) is None for name in ("response_schema", "response_format", "output_format")):
         flat["response_format"] = {"type": "json_object"}
 

@@ -23,8 +23,8 @@ _MODES = ("auto", "none", "required")
 def to_tools(tools: Sequence[ToolLike]) -> list[AnyTool]:
     """Structs, nested or flat dicts, typed functions, and objects with a `schema` (AutoGen's tools), as structs.
 
-    A dict of another type, such as `{"type": "web_search"}`, is a tool of the provider's own. Raises
-    `BadRequestError`, with the place, for a tool without a name or with a schema that is none.
+    A dict of another type, such as `{"type": "web_search"}` or `{"googleSearch": {}}`, is a tool of the provider's own.
+    Raises `BadRequestError`, with the place, for a tool without a name or with a schema that is none.
     """
     if isinstance(tools, (str, bytes, dict)) or not hasattr(tools, "__iter__"):
         raise BadRequestError(f"tools is a list of tools, not {type(tools).__name__}")
@@ -60,7 +60,7 @@ def _described(function: Any, place: str) -> Described:
 
 
 def _from_dict(tool: dict[str, Any], place: str) -> AnyTool:
-    kind = tool.get("type", "function")
+    kind = tool.get("type", "keyed" if _is_keyed(tool) else "function")
     if kind not in ("function", "custom"):
         return ProviderTool(data=_raw(tool, place))
     inner = tool.get(kind, tool)
@@ -86,6 +86,12 @@ def _from_dict(tool: dict[str, Any], place: str) -> AnyTool:
         ),
         place,
     )
+
+
+def _is_keyed(tool: dict[str, Any]) -> bool:
+    """Whether a dict without a `type` is a tool of the provider's own, named by its key: `{"googleSearch": {}}`."""
+    own = not tool.keys() & {"name", "function", "description", "parameters"}
+    return bool(tool) and own and all(isinstance(value, (dict, list)) for value in tool.values())
 
 
 def _grammar(custom: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ class CommonOptions(TypedDict, total=False):
     """Options that every client and call accepts. Every one may be `None`, which sends nothing."""
 
     max_tokens: int | None
-    """Most tokens that the answer may have, reasoning included; at least 1. `None` leaves it to the provider."""
+    """Most tokens that the answer may have, reasoning included. 0, where the provider takes it, only reads the prompt into its cache; `None` leaves it to the provider."""
     temperature: float | None
     """How freely the model picks its words, from 0 (the most probable) to 2; `None` leaves it to the provider, usually 1."""
     top_p: float | None
@@ -120,6 +120,8 @@ class OpenAIOptions(CommonOptions, total=False):
     """A prompt template stored at the provider."""
     access_programs: dict[str, Any] | None
     """Special access programs, as OpenAI's documentation has them."""
+    image: dict[str, Any] | None
+    """How images of the prompt are treated, such as `{"context_compression": "disabled"}`."""
 
 
 class CompatibleOptions(OpenAIOptions, total=False):
@@ -166,6 +168,8 @@ class AnthropicOptions(CommonOptions, total=False):
     """Speed class."""
     inference_geo: str | None
     """Region in which the model runs."""
+    diagnostics: dict[str, Any] | None
+    """Ask why the prompt's cache could not be used: `{"previous_message_id": ...}`, with the earlier answer's `id` or `None`. The reason comes in `provider_data`."""
     output_config: dict[str, Any] | None
     """Output settings beyond `reasoning_effort` and `response_format`."""
     betas: Sequence[str] | None
@@ -197,6 +201,8 @@ class GeminiOptions(CommonOptions, total=False):
     """Form of generated images."""
     continuation_token: str | None
     """Go on with an answer that paused; from the earlier answer's `provider_data`."""
+    response_mime_type: str | None
+    """`text/x.enum`: the answer is one bare word of the `enum` that is the `response_format`. `application/json` and `text/plain` say the same as a `response_format` does, for every provider; `None` for neither."""
     service_tier: str | None
     """Speed and price class, such as `auto`, `default`, `flex`, `priority`; `None` for `auto`."""
     store: bool | None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import enum
 import json
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
 from modelwire.errors import BadRequestError
+from modelwire.output import response_schema
 from modelwire.providers._gemini import GeminiCodec
 from modelwire.providers._gemini.facts import known
 from modelwire.types import (
@@ -240,8 +242,9 @@ ROUND_TRIPS: dict[str, ChatRequest] = {
             "image_config": {"aspectRatio": "1:1"},
             "continuation_token": "AQ==",
             "cached_content": "cachedContents/1",
+            "response_mime_type": "text/plain",
             "extra_body": {
-                "generationConfig": {"enableEnhancedCivicAnswers": True, "responseMimeType": "text/x.enum"},
+                "generationConfig": {"enableEnhancedCivicAnswers": True},
                 "toolConfig": {"includeServerSideToolInvocations": True},
                 "newMember": [1],
             },
@@ -480,8 +483,31 @@ def test_a_schema_that_cannot_be_said_is_refused_every_time():
             body_of(request(response_format=wanted))
 
 
-def test_one_of_a_list_of_words_is_asked_for_through_extra_body():
-    config = {"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["a", "b"]}}
+class Instrument(enum.Enum):
+    """What a tune is played on."""
+
+    KEYS = "piano"
+    STRINGS = "violin"
+
+
+@pytest.mark.parametrize(
+    "wanted", [Instrument, Literal["piano", "violin"], {"type": "string", "enum": ["piano", "violin"]}]
+)
+@pytest.mark.parametrize("model", ["gemini-3.8-flash", "gemini-2.0-flash"])
+def test_one_bare_word_of_an_enum(wanted: Any, model: str):
+    asked = request(model=model, response_format=response_schema(wanted), options={"response_mime_type": "text/x.enum"})
+    config = body_of(asked)["generationConfig"]
+
+    assert config["responseMimeType"] == "text/x.enum"
+    assert config["responseSchema"].items() >= {"type": "STRING", "enum": ["piano", "violin"]}.items()
+    assert config.keys() == {"responseMimeType", "responseSchema"}
+    http = CODEC.encode(asked, {})
+    again = CODEC.decode_request(http.body, http.url)
+    assert body_of(again)["generationConfig"] == config
+
+
+def test_a_media_type_of_tomorrow_goes_through_extra_body():
+    config = {"responseMimeType": "application/yaml"}
 
     assert config_of(extra_body={"generationConfig": config}) == config
 

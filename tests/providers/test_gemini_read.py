@@ -306,20 +306,22 @@ def test_a_level_with_thoughts_is_an_effort_and_anything_else_is_kept(config: An
 
 
 @pytest.mark.parametrize(
-    ("config", "wanted", "rest"),
+    ("config", "wanted", "media"),
     [
         ({"responseMimeType": "application/json"}, "json_object", None),
         ({"responseMimeType": "application/json", "responseJsonSchema": {"a": 1}}, "json_schema", None),
-        ({"responseMimeType": "text/x.enum", "responseSchema": {"enum": ["a"]}}, None, True),
-        ({"responseMimeType": "text/plain"}, None, True),
-        ({"responseJsonSchema": {"a": 1}}, None, True),
+        ({"responseMimeType": "text/x.enum", "responseSchema": {"enum": ["a"]}}, "json_schema", "text/x.enum"),
+        ({"responseMimeType": "text/plain"}, None, "text/plain"),
+        ({"responseJsonSchema": {"a": 1}}, None, None),
     ],
 )
-def test_forms_of_the_answer_that_are_no_json_are_kept_as_they_are(config: Any, wanted: str | None, rest: Any):
+def test_forms_of_the_answer(config: Any, wanted: str | None, media: str | None):
     request = read(generationConfig=config)
+    options = request.options or {}
 
     assert (request.response_format.type if request.response_format else None) == wanted
-    assert request.options == ({"extra_body": {"generationConfig": config}} if rest else None)
+    assert options.get("response_mime_type") == media
+    assert ("extra_body" in options) == (wanted is media is None)
 
 
 def test_choices_that_are_not_known_are_kept_as_they_are():

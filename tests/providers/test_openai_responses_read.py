@@ -59,7 +59,7 @@ REQUESTS = [
     asked(background=True, store=False),
     asked(stream=True, stream_options={"include_obfuscation": False}),
     asked(max_tokens=5, reasoning_effort="low", verbosity="low", reasoning={"summary": "auto"}, logprobs=True),
-    asked(previous_response_id="resp_0", include=["file_search_call.results"], extra_body={"image": {"a": 1}}),
+    asked(previous_response_id="resp_0", include=["file_search_call.results"], extra_body={"of_tomorrow": {"a": 1}}),
     asked(messages=[], prompt={"id": "pmpt_1"}),
     asked(
         SystemMessage(content="a"),
@@ -126,7 +126,8 @@ def test_what_is_written_is_read_as_the_same_request(request_):
         ({"text": {"verbosity": "low", "future": 1}}, {"verbosity": "low", "extra_body": {"text": {"future": 1}}}),
         ({"text": {"format": {"type": "grammar", "x": 1}}}, {"extra_body": {"text": {"format": {"type": "grammar", "x": 1}}}}),
         ({"max_output_tokens": 5, "previous_response_id": None}, {"max_tokens": 5}),
-        ({"image": {"a": 1}}, {"extra_body": {"image": {"a": 1}}}),
+        ({"of_tomorrow": {"a": 1}}, {"extra_body": {"of_tomorrow": {"a": 1}}}),
+        ({"image": {"context_compression": "auto"}}, {"image": {"context_compression": "auto"}}),
     ],
 )  # fmt: skip
 def test_options_have_their_portable_names(members, options):

@@ -196,10 +196,19 @@ def _calling(choice: ToolChoice | None, *, strict: bool) -> Json:
 def _put_format(body: Json, wanted: ResponseFormat, *, json_schema: bool) -> None:
     """The form of the answer: https://ai.google.dev/gemini-api/docs/structured-output."""
     config = body.setdefault("generationConfig", {})
-    config["responseMimeType"] = "application/json"
-    if wanted.type == "json_schema" and wanted.schema is not None:
+    if config.setdefault("responseMimeType", "application/json") == "text/x.enum":
+        config["responseSchema"] = _lowered(msgspec.json.encode(_bare(wanted.schema or {})), json_schema=False)
+    elif wanted.type == "json_schema" and wanted.schema is not None:
         name = "responseJsonSchema" if json_schema else "responseSchema"
         config[name] = _lowered(msgspec.json.encode(wanted.schema), json_schema=json_schema)
+
+
+def _bare(schema: Json) -> Json:
+    """The schema of a value that was put into an object, since most providers answer with objects alone."""
+    properties = schema.get("properties", {})
+    if schema.get("type") != "object" or properties.keys() != {"value"}:
+        return schema
+    return {**properties["value"], **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
 
 
 def _lowered(schema: bytes, *, json_schema: bool) -> msgspec.Raw:

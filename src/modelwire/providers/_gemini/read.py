@@ -159,7 +159,10 @@ def _effort(config: Any) -> str | None:
 
 def _format(config: dict[str, Any]) -> ResponseFormat | None:
     """Take the answer's format out of `generationConfig`; other media types than JSON stay there."""
-    if config.get("responseMimeType") != "application/json":
+    media = config.get("responseMimeType")
+    if media == "text/x.enum" and isinstance(config.get("responseSchema"), dict):
+        return ResponseFormat(type="json_schema", schema=json_schema_of_openapi(config.pop("responseSchema")))
+    if media != "application/json":
         return None
     del config["responseMimeType"]
     if isinstance(config.get("responseJsonSchema"), dict):
