@@ -24,6 +24,7 @@ from modelwire import (
     LogprobsDelta,
     ModelTimeoutError,
     OpenAIChatCompletionClient,
+    OpenAICompatibleChatCompletionClient,
     PartEnd,
     Player,
     Recorder,
@@ -307,6 +308,20 @@ async def test_tool_choice_reaches_the_server(connect: Connect):
     assert (none.tool_calls, none.finish_reason) == ([], "stop")
     assert none.text
     assert [call.name for call in required.tool_calls] == ["get_weather"]
+
+
+@pytest.mark.parametrize("name", ["get_weather", "get_time"])
+async def test_a_named_tool_is_the_only_one_that_is_called(model_server: LocalModelServer, connect: Connect, name: str):
+    """llama.cpp itself takes a named tool for `auto`, and called the one that fits the question better."""
+    del connect  # it sets the environment
+    tools = [GET_WEATHER, msgspec.structs.replace(GET_WEATHER, name="get_time", description="The time in a city.")]
+    settings: dict[str, Any] = {"temperature": 0, "max_tokens": 60, "deadline": 60}
+    async with OpenAICompatibleChatCompletionClient(
+        preset="llama.cpp", model=model_server.model, base_url=model_server.base_url, **settings
+    ) as client:
+        result = await client.create(WEATHER, tools=tools, tool_choice=name)
+
+    assert {call.name for call in result.tool_calls} <= {name}
 
 
 # ---------------------------------------------------------------------- errors and early ends

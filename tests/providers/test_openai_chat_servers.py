@@ -154,6 +154,23 @@ def test_a_call_of_any_tool_has_its_word(provider: str, word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("choice", "word", "sent"),
+    [
+        (ToolChoice(mode="required", tools=["g"]), "required", ["g"]),
+        (ToolChoice(mode="auto", tools=["f", "h"]), "auto", ["f", "h"]),
+        (ToolChoice(mode="required"), "required", ["f", "g", "h"]),
+    ],
+)
+def test_where_no_tool_can_be_named_the_others_are_left_out(choice, word, sent):
+    request = asked("Hi", tools=[Tool(name=name) for name in "fgh"], tool_choice=choice)
+
+    body = body_of(request, "llama.cpp")
+
+    assert body["tool_choice"] == word
+    assert [tool["function"]["name"] for tool in body["tools"]] == sent
+
+
+@pytest.mark.parametrize(
     ("provider", "strict"), [("mistral", False), ("deepseek", False), ("groq", True), ("xai", True)]
 )
 def test_strict_is_said_where_it_is_known(provider: str, strict: bool) -> None:

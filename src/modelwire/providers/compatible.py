@@ -46,11 +46,16 @@ PRESETS: dict[str, Preset] = {
         Quirks(provider="vllm", wire=_LOCAL, reasoning_field="reasoning", text_lists=True, audio_urls=True, video=True),
         needs_key=False,
     ),
-    # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
+    # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md; it takes a named tool for `auto`
     "llama.cpp": Preset(
         "http://localhost:8080/v1",
         ("LLAMA_API_KEY",),
-        Quirks(provider="llama.cpp", wire={**_LOCAL, "repetition_penalty": "repeat_penalty"}, text_lists=True),
+        Quirks(
+            provider="llama.cpp",
+            wire={**_LOCAL, "repetition_penalty": "repeat_penalty"},
+            named_tools=False,
+            text_lists=True,
+        ),
         needs_key=False,
     ),
     # https://lmstudio.ai/docs/app/api/endpoints/openai

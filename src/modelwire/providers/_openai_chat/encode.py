@@ -31,6 +31,7 @@ from modelwire.types import (
     SystemMessage,
     Text,
     Tool,
+    ToolChoice,
     ToolMessage,
     ToolResult,
     UserMessage,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelwire.providers._openai_chat.quirks import Quirks
-    from modelwire.types import AnyTool, ChatRequest, InputPart, Message, Part, ResponseFormat, ToolChoice
+    from modelwire.types import AnyTool, ChatRequest, InputPart, Message, Part, ResponseFormat
 
     Json = dict[str, Any]
 
@@ -58,9 +59,13 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
     options = request.options or {}
     body: Json = {"model": request.model, "messages": _messages(request.messages, quirks), **quirks.body}
     if request.tools:
-        body["tools"] = [_tool(tool, quirks) for tool in request.tools]
-        if request.tool_choice is not None:
-            body["tool_choice"] = _tool_choice(request.tool_choice, request.tools, quirks)
+        tools, choice = request.tools, request.tool_choice
+        if isinstance(choice, ToolChoice) and choice.tools is not None and not quirks.named_tools:
+            tools = [tool for tool in tools if isinstance(tool, ProviderTool) or tool.name in choice.tools]
+            choice = ToolChoice(mode=choice.mode)
+        body["tools"] = [_tool(tool, quirks) for tool in tools]
+        if choice is not None:
+            body["tool_choice"] = _tool_choice(choice, tools, quirks)
     if request.response_format is not None:
         body["response_format"] = response_format(request.response_format, quirks)
     for name, value in options.items():

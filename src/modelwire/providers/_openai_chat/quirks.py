@@ -29,6 +29,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the role `developer` exists."""
     required_word: str = "required"
     """What `tool_choice` calls a call of any tool."""
+    named_tools: bool = True
+    """Whether `tool_choice` can name tools; where not, those that it names are the only ones that are sent."""
     reasoning_field: Literal["", "reasoning", "reasoning_content", "content"] = "reasoning_content"
     """Member of an assistant message that takes its reasoning back; `content`: as `thinking` chunks; empty: nowhere.
 
