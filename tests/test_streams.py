@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from modelwire import (
     FunctionCall,
     ModelClientError,
     ModelTimeoutError,
+    OllamaChatCompletionClient,
     OpenAIChatCompletionClient,
     OverloadedError,
     ProtocolError,
@@ -199,6 +201,56 @@ async def test_a_server_that_answers_a_stream_with_a_whole_answer_works(server: 
     assert [items[0], items[1].content, items[1].finish_reason] == ["Hi there", "Hi there", "stop"]
     assert [type(event) for event in events] == [Start, TextDelta, Finish]
     assert server.requests_per_connection == [2]
+
+
+WHOLE = completion("Hi there")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [[WHOLE], [b"\n", b"  ", b"\n" + WHOLE[:1], *(WHOLE[at : at + 1] for at in range(1, len(WHOLE)))], stream_of("Hi there")],
+    ids=["whole", "in pieces", "stream"],
+)  # fmt: skip
+async def test_an_answer_that_does_not_say_what_it_is_is_known_by_its_beginning(
+    server: ScriptedServer, body: list[bytes]
+) -> None:
+    server.add(Answer(body=body), Answer(body=body))
+    async with OpenAIChatCompletionClient(model="m", base_url=server.url) as client:
+        items = [item async for item in client.create_stream(HELLO)]
+        events = [event async for event in client.stream(HELLO)]
+
+    assert [items[0], items[1].content, items[1].finish_reason] == ["Hi there", "Hi there", "stop"]
+    assert [type(event) for event in events] == [Start, TextDelta, Finish]
+    assert server.requests_per_connection == [2]
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"{", b"nonsense"])
+async def test_nonsense_that_does_not_say_what_it_is_is_an_error(body: bytes) -> None:
+    transport = scripted(Reply(body=body))
+
+    seen, error = await until_error(client_of(transport, max_retries=0).stream(HELLO))
+
+    assert seen == []
+    assert isinstance(error, (StreamInterruptedError, ProtocolError))
+    assert transport.open == 0
+
+
+async def test_an_error_that_does_not_say_what_it_is_is_raised() -> None:
+    reply = Reply(body=error_body("too busy", "server_error"))
+
+    seen, error = await until_error(client_of(scripted(reply), max_retries=0).stream(HELLO))
+
+    assert (seen, type(error)) == ([], ServerError)
+
+
+async def test_a_stream_of_lines_may_begin_as_json_and_not_say_what_it_is(server: ScriptedServer) -> None:
+    line = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": False}
+    end = {"model": "m", "message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"}
+    server.add(Answer(body=[json.dumps(line).encode() + b"\n", json.dumps(end).encode() + b"\n"]))
+    async with OllamaChatCompletionClient(model="m", base_url=server.url) as client:
+        items = [item async for item in client.create_stream(HELLO)]
+
+    assert [items[0], items[1].content] == ["Hi", "Hi"]
 
 
 async def test_an_error_inside_a_whole_answer_is_raised_from_the_stream() -> None:

@@ -34,6 +34,8 @@ logger = logging.getLogger("modelwire")
 DRAIN = 0.1
 """Seconds to wait for the end of a body whose last frame was read, so that its connection can be used again."""
 
+_ASKS_FOR_EVENTS = (b"accept", b"text/event-stream")
+
 _NO_CONTENT = (Start, UsageUpdate)
 """Events that are held back until content comes, so that a retry is invisible."""
 
@@ -383,28 +385,37 @@ class ProviderStream(EventStream):
             self._held, self._decoder = [], None
 
     async def _attempt(self, request: HttpRequest) -> Sequence[StreamEvent]:
-        whole = await self._open(request)
-        if whole is not None:
-            return await self._finish(whole)
+        events = await self._open(request)
         while True:
-            events = await self._read()
             if events and type(events[-1]) is Finish:
                 return await self._finish(events)
             self._held += events
             if any(type(event) not in _NO_CONTENT for event in events):
                 return self._deliver()
+            events = await self._read()
 
-    async def _open(self, request: HttpRequest) -> list[StreamEvent] | None:
-        """Send the request; the events of the whole answer where the server does not stream."""
+    async def _open(self, request: HttpRequest) -> list[StreamEvent]:
+        """Send the request; the events that are known at once, all of them where the server does not stream."""
         call, client = self._call, self._call.client
         self._http = http = await client.transport.stream(request, client.timeouts)
         call.answered(http.status, http.headers)
         if http.status >= 300:
             raise call.error_of(HttpResponse(http.status, http.headers, await http.read()))
-        if not client.codec.is_stream(http.headers.get(b"content-type", b"")):
+        media = http.headers.get(b"content-type", b"")
+        if not client.codec.is_stream(media):
             return unfold(client.codec.decode(await http.read()))
         self._decoder = client.codec.stream_decoder()
-        return None
+        return [] if media else await self._unlabelled(http, self._decoder)
+
+    async def _unlabelled(self, http: HttpStream, decoder: StreamDecoder) -> list[StreamEvent]:
+        """The first events of an answer that does not say what it is; no stream of server-sent events begins as JSON."""
+        beginning = b""
+        async for beginning in http:
+            if not beginning.isspace():  # which some servers send while they work
+                break
+        if _ASKS_FOR_EVENTS in self._call.http.headers and beginning.lstrip()[:1] in (b"{", b"["):
+            return unfold(self._call.client.codec.decode(beginning + await http.read()))
+        return decoder.feed(beginning)
 
     def _deliver(self) -> list[StreamEvent]:
         """From now on nothing is retried."""
