@@ -102,6 +102,13 @@ def test_a_code_or_a_sentence_may_say_more_than_the_status(status: int, body: An
     assert error.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("code", "retryable"), [("tool_use_failed", True), ("json_validate_failed", True), ("invalid_request", False)]
+)
+def test_what_the_model_wrote_wrong_may_come_right_with_another_try(code: str, retryable: bool) -> None:
+    assert error_of(400, told(code=code, failed_generation="f(")).retryable is retryable
+
+
 def test_an_unsupported_option_is_named() -> None:
     error = error_of(400, told(code="unsupported_parameter", param="max_tokens"))
 

@@ -51,6 +51,11 @@ _UNSUPPORTED = {"unsupported_parameter", "unsupported_value"}
 _MESSAGES = ("messages", "input")
 """Members of a request that hold the conversation: what is unsupported inside is no option."""
 _MODEL = {"model_not_found", "deploymentnotfound"}
+_GENERATION = {"tool_use_failed", "json_validate_failed"}
+"""Groq: a 400 for what the model wrote, not for the request; another sample is mostly right.
+
+https://console.groq.com/docs/errors
+"""
 _SECRET = re.compile(r"\b((?:sk|gsk|xai|pk|csk|fw|tgp)[-_]|AIza)[\w*.-]{6,}")
 """Providers quote wrong keys in their errors, masked more or less."""
 
@@ -242,6 +247,8 @@ def _kind(status: int, said: _Said) -> tuple[type[errors.ModelClientError], bool
         return errors.UnsupportedOptionError, None
     if status == 400 and words & _MODEL:
         return errors.NotFoundError, None
+    if status == 400 and words & _GENERATION:
+        return errors.BadRequestError, True
     return _KIND_OF_STATUS.get(status) or _kind_of_class(status)
 
 
