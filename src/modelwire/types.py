@@ -141,7 +141,7 @@ class Video(VideoMixin, Struct, frozen=True, omit_defaults=True, tag_field="type
 
 
 class Reasoning(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="reasoning", kw_only=True):
-    """What the model thought before it answered, or the provider's summary of it. It must go back unchanged in later turns of the same conversation, which `CreateResult.message` does; it is only ever sent to the provider and model that made it."""
+    """What the model thought before it answered, or the provider's summary of it. It must go back unchanged in later turns of the same conversation, which `CreateResult.message` does. It is only ever sent to the provider that made it, and what is opaque in it to no model that is known to be another."""
 
     type: ClassVar[Literal["reasoning"]] = "reasoning"
     text: str = ""

@@ -317,6 +317,31 @@ def test_reasoning_in_several_parts_goes_back_together() -> None:
     assert wire == {"role": "assistant", "content": "a", "reasoning": "12", "reasoning_details": [{"id": 1}, {"id": 2}]}
 
 
+@pytest.mark.parametrize(
+    ("made_by", "asked_of", "goes"),
+    [
+        ("anthropic/claude-4.6-sonnet-20260217", "anthropic/claude-sonnet-4.6", True),
+        ("anthropic/claude-haiku-4.5", "anthropic/claude-opus-5-5:nitro", True),
+        ("anthropic/claude-haiku-4.5", "openai/gpt-6-sol", False),
+        ("anthropic/claude-haiku-4.5", "a-preset-of-mine", True),
+        (None, "openai/gpt-6-sol", True),
+    ],
+)
+@pytest.mark.parametrize("opaque", [True, False])
+def test_a_signature_goes_to_no_other_vendors_model(
+    made_by: str | None, asked_of: str, goes: bool, opaque: bool
+) -> None:
+    data = (
+        own("openrouter", reasoning_details='[{"signature":"x"}]') if opaque else own("openrouter", field='"thought"')
+    )
+    part = Reasoning(text="hm", provider="openrouter", model=made_by, provider_data=data)
+    message = AssistantMessage(content=[part, Text(text="a")])
+
+    (wire,) = body_of(ChatRequest(model=asked_of, messages=[message]), "openrouter")["messages"]
+
+    assert len(wire.keys() - {"role", "content"}) == (1 + opaque if goes or not opaque else 0)
+
+
 def test_deepseek_wants_reasoning_beside_calls() -> None:
     """ "The reasoning_content in the thinking mode must be passed back to the API"; one that is empty will do."""
     call = FunctionCall(id="c", name="f", arguments="{}")

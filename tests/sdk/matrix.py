@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from modelwire import (
     AnthropicChatCompletionClient,
     AssistantMessage,
@@ -21,7 +19,6 @@ from modelwire import (
     Image,
     OllamaChatCompletionClient,
     OpenAIChatCompletionClient,
-    ProviderTool,
     Reasoning,
     SystemMessage,
     Text,
@@ -177,8 +174,7 @@ def toolsets(dialect: str) -> dict[str, tuple[list[Any], Any]]:
         "free": ([CustomTool(name="sql", description="d", syntax="regex", grammar="SELECT .*")], "auto"),
     }
     if dialect in OWN:
-        data = json.dumps(OWN[dialect]).encode()
-        sets["own"] = ([ProviderTool(data=msgspec.Raw(data)), WEATHER], "auto")
+        sets["own"] = ([OWN[dialect], WEATHER], "auto")
     return sets
 
 
@@ -256,6 +252,7 @@ OPTIONS: dict[str, Any] = {
     "speech_config": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}},
     "image_config": {"aspectRatio": "1:1"},
     "continuation_token": "AQ==",
+    "response_mime_type": "text/x.enum",
     # Ollama
     "think": True,
     "keep_alive": "5m",
@@ -290,6 +287,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "top_logprobs": {"logprobs": True},
     "background_options": {"background": True},
     "audio": {"modalities": ["text", "audio"]},
+    "response_mime_type": {"response_format": {"type": "string", "enum": ["piano", "violin"]}},
 }
 """What an option cannot do without."""
 FORMATS: dict[str, Any] = {

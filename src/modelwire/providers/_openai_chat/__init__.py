@@ -94,8 +94,8 @@ class ChatCodec:
         """What this server takes in a conversation."""
         from modelwire.providers._openai_chat import accepts  # noqa: PLC0415  # only a handover asks
 
-        del model, info
-        return accepts.accepts(self._quirks)
+        del info
+        return accepts.accepts(self._quirks, model)
 
 
 _SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")

@@ -18,8 +18,8 @@ TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 and dashes, with a maximum length of 64"."""
 
 
-def accepts(quirks: Quirks) -> Accepts:
-    """What this server takes. What a tool returns beyond text is shown by a user's message after it."""
+def accepts(quirks: Quirks, model: str) -> Accepts:
+    """What this model of the server takes. What a tool returns beyond text is shown by a user's message after it."""
     shown = {"image": Forms(url=True, data=quirks.image_types)}
     shown["audio"] = Forms(url=quirks.audio_urls, data=tuple(AUDIO_FORMATS))
     if quirks.documents:
@@ -27,7 +27,7 @@ def accepts(quirks: Quirks) -> Accepts:
     if quirks.video:
         shown["video"] = Forms(url=True, data=("video/",))
     return Accepts(
-        recognises=partial(recognises, quirks=quirks),
+        recognises=partial(recognises, quirks=quirks, model=model),
         shown=shown,
         returned=shown,
         answered={"audio": Forms(spoken=True)} if quirks.spoken_answers else {},

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelwire.providers._openai_chat.quirks import Quirks
-    from modelwire.types import AnyTool, ChatRequest, InputPart, Message, Part, ResponseFormat
+    from modelwire.types import AnyTool, ChatRequest, InputPart, Part, ResponseFormat
 
     Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
     Raises `BadRequestError` for what cannot be said in Chat Completions.
     """
     options = request.options or {}
-    body: Json = {"model": request.model, "messages": _messages(request.messages, quirks), **quirks.body}
+    body: Json = {"model": request.model, "messages": _messages(request, quirks), **quirks.body}
     if request.tools:
         tools, choice = request.tools, request.tool_choice
         if isinstance(choice, ToolChoice) and choice.tools is not None and not quirks.named_tools:
@@ -95,10 +95,10 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
 # ---------------------------------------------------------------------- messages
 
 
-def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
+def _messages(request: ChatRequest, quirks: Quirks) -> list[Json]:
     wire: list[Json] = []
     shown: list[Json | msgspec.Raw] = []
-    for message in messages:
+    for message in request.messages:
         if shown and not isinstance(message, ToolMessage):
             wire.append(_shown(shown))
             shown = []
@@ -106,7 +106,7 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
             case UserMessage():
                 wire.append(_user(message, quirks))
             case AssistantMessage():
-                said = _assistant(message, quirks)
+                said = _assistant(message, quirks, request.model)
                 if said is not None:
                     wire.append(said)
             case SystemMessage():
@@ -255,17 +255,18 @@ def _video(part: Video, quirks: Quirks) -> Json:
     }
 
 
-def _assistant(message: AssistantMessage, quirks: Quirks) -> Json | None:
+def _assistant(message: AssistantMessage, quirks: Quirks, model: str) -> Json | None:
     """The message; none where all that it holds is for another provider alone: some servers refuse an empty one."""
     if isinstance(message.content, str):  # most of a long history
         return _named({"role": "assistant", "content": message.content}, message, quirks)
-    assistant = _Assistant(message, quirks)
+    assistant = _Assistant(message, quirks, model)
     return None if message.content and assistant.silent else assistant.wire()
 
 
-def recognises(part: Reasoning, quirks: Quirks) -> bool:
-    """Whether this reasoning came from the server, and goes back to it."""
-    return part.provider == quirks.provider and bool(quirks.reasoning_field or part.provider_data)
+def recognises(part: Reasoning, quirks: Quirks, model: str) -> bool:
+    """Whether this reasoning came from the server, and goes back to this model of it."""
+    own = part.provider == quirks.provider and bool(quirks.reasoning_field or part.provider_data)
+    return own and not _is_of_another_vendor(part, model)
 
 
 class _Assistant:
@@ -277,6 +278,7 @@ class _Assistant:
         "_chunks",
         "_inline",
         "_message",
+        "_model",
         "_opaque",
         "_quirks",
         "_reasoning",
@@ -284,9 +286,10 @@ class _Assistant:
         "_texts",
     )
 
-    def __init__(self, message: AssistantMessage, quirks: Quirks) -> None:
+    def __init__(self, message: AssistantMessage, quirks: Quirks, model: str) -> None:
         self._message = message
         self._quirks = quirks
+        self._model = model
         self._texts: list[Text] = []
         self._chunks: list[Json | msgspec.Raw] = []
         self._inline = ""
@@ -308,7 +311,7 @@ class _Assistant:
             case FunctionCall():
                 self._calls.append(_call(part, quirks))
             case Reasoning():
-                if recognises(part, quirks):
+                if recognises(part, quirks, self._model):
                     self._think(part)
             case Refusal():
                 if quirks.refusals:
@@ -387,6 +390,21 @@ class _Assistant:
         if len(self._texts) > 1 and self._quirks.text_lists:
             return [_text(part, self._quirks) for part in self._texts]
         return "".join(part.text for part in self._texts)
+
+
+def _is_of_another_vendor(part: Reasoning, model: str) -> bool:
+    """Whether reasoning has opaque data by a model of another vendor than this one's, as a router names both.
+
+    Signatures and encrypted reasoning hold for the models of one vendor; text may go to any model of the server.
+    Closer than that names do not tell: `anthropic/claude-sonnet-4.6` answers as `anthropic/claude-4.6-sonnet-20260217`.
+    """
+    if part.provider_data is None or part.model is None:
+        return False
+    if not own_data(part.provider_data, part.provider or "").keys() - {"field"}:
+        return False
+    made_by, slash, _ = part.model.partition("/")
+    asked, also, _ = model.partition("/")
+    return bool(slash and also) and made_by != asked
 
 
 def _joined_lists(first: Any, second: Any) -> Any:
