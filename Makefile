@@ -31,7 +31,7 @@ test: $(VENV)/.ready
 
 soak: $(VENV)/.ready $(SDK)/.ready
 	$(SDK)/bin/python -m pytest -q -m soak tests/sdk
-	$(RUN) -m pytest -q -m soak
+	$(RUN) -m pytest -q -m soak || test $$? = 5  # 5: there are none but those above
 
 format: $(VENV)/.ready
 	$(RUN) -m ruff check --fix $(SOURCES)
