@@ -164,7 +164,8 @@ class ChatCompletionClient:
     def remaining_tokens(self, messages: Sequence[Message], *, tools: Sequence[ToolLike] = ()) -> tokens.TokenCount:
         """Tokens that the model's input has left beside these, as `count_tokens` counts; below 0 when they are too many.
 
-        By the provider's count it is `model_info["max_input_tokens"] - await count_tokens_remote(messages)`. Raises `ValueError` when the model's limit is not known; `model_info={"max_input_tokens": ...}` says it.
+        By the provider's count it is `model_info["max_input_tokens"] - await count_tokens_remote(messages)`. Raises
+        `ValueError` when the model's limit is not known; `model_info={"max_input_tokens": ...}` says it.
         """
         limit = self.model_info.get("max_input_tokens")
         if limit is None:

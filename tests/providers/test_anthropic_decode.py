@@ -262,3 +262,13 @@ def test_counts() -> None:
     for body in (b"{}", b"[]", b'{"input_tokens":"x"}', b"\xff"):
         with pytest.raises(errors.ProtocolError):
             CODEC.decode_count(body)
+
+
+def test_an_answer_that_only_filled_the_cache_is_empty_and_cut() -> None:
+    body = answer(stop_reason="max_tokens", diagnostics={"cache_miss_reason": None})
+
+    result = CODEC.decode(body)
+
+    assert (result.content, result.finish_reason) == ("", "length")
+    assert result.provider_data is not None
+    assert bytes(result.provider_data["anthropic"]["diagnostics"]) == b'{"cache_miss_reason": null}'
