@@ -284,7 +284,7 @@ SAMPLES: dict[str, Any] = {
     "reasoning": {"summary": "auto"}, "models": ["a"], "plugins": [{"id": "web"}], "mcp_servers": [{"name": "a"}],
     "betas": ["a-1"], "safety_settings": [{"category": "A", "threshold": "B"}], "response_modalities": ["TEXT"], "think": True,
     "keep_alive": "5m", "min_p": 0.1, "typical_p": 0.5, "thinking": {"type": "disabled"}, "speed": "fast",
-    "media_resolution": "MEDIA_RESOLUTION_LOW",
+    "media_resolution": "MEDIA_RESOLUTION_LOW", "response_mime_type": "text/x.enum",
     **dict.fromkeys(("safety_identifier", "user", "prompt_cache_key", "instructions", "previous_response_id", "conversation",
                      "reasoning_format", "prompt_mode", "inference_geo", "cached_content",
                      "continuation_token", "prompt_cache_retention", "container"), "word"),
@@ -292,7 +292,8 @@ SAMPLES: dict[str, Any] = {
     **{name: {"a": 1} for name in (
         "audio", "prompt_cache_options", "moderation", "web_search_options", "background_options", "prompt",
         "access_programs", "chat_template_kwargs", "structured_outputs", "provider", "search_parameters", "cache_control",
-        "output_config", "thinking_config", "speech_config", "image_config", "options", "context_management",
+        "output_config", "thinking_config", "speech_config", "image_config", "options", "context_management", "image",
+        "diagnostics",
     )},
     **dict.fromkeys(("max_tool_calls", "num_ctx", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta", "num_keep",
                      "num_batch", "num_gpu", "main_gpu", "num_thread", "repetition_penalty"), 2),
