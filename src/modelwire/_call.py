@@ -98,9 +98,16 @@ class Call:
         self.status, self.facts = 0, HttpFacts()
         return self.http._replace(headers=self._sent_headers)
 
-    def answered(self, status: int, headers: Mapping[bytes, bytes]) -> None:
-        """Note the head of the answer."""
+    def answered(self, status: int, headers: Mapping[bytes, bytes], earlier: Sequence[Attempt] = ()) -> None:
+        """Note the head of the answer, and what the transport had sent for nothing before."""
+        if earlier:
+            self._sent_for_nothing(earlier)
         self.status, self.facts = status, self.client.codec.facts(headers)
+
+    def _sent_for_nothing(self, earlier: Sequence[Attempt]) -> None:
+        for attempt in earlier:
+            self.attempts.append(msgspec.structs.replace(attempt, started=self._sent - self.started))
+            self._sent += attempt.duration
 
     def succeeded(self) -> None:
         """Note that the attempt gave an answer."""
@@ -108,6 +115,8 @@ class Call:
 
     def failed(self, error: errors.ModelClientError) -> None:
         """Note that the attempt gave none, and tell its error what is known beside it."""
+        if error.earlier and self._running:
+            self._sent_for_nothing(error.earlier)
         facts = self.facts
         error.request_id = error.request_id or facts.request_id
         error.rate_limit = error.rate_limit or facts.rate_limit
@@ -273,7 +282,7 @@ class WholeCall(Call):
     async def _attempt(self, request: HttpRequest, read: Callable[[bytes], T]) -> T:
         client = self.client
         response = await client.transport.send(request, client.timeouts)
-        self.answered(response.status, response.headers)
+        self.answered(response.status, response.headers, response.earlier)
         if response.status >= 300:
             raise self.error_of(response)
         answer = read(response.body)
@@ -398,7 +407,7 @@ class ProviderStream(EventStream):
         """Send the request; the events that are known at once, all of them where the server does not stream."""
         call, client = self._call, self._call.client
         self._http = http = await client.transport.stream(request, client.timeouts)
-        call.answered(http.status, http.headers)
+        call.answered(http.status, http.headers, getattr(http, "earlier", ()))
         if http.status >= 300:
             raise call.error_of(HttpResponse(http.status, http.headers, await http.read()))
         media = http.headers.get(b"content-type", b"")

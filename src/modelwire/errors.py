@@ -81,6 +81,9 @@ class ModelClientError(ModelwireError):
     body: bytes | None
     """The first part of the answer's body as it came; `None` when there was none."""
 
+    earlier: Sequence[Attempt] = ()
+    """From a transport to its client: what `protocols.HttpResponse.earlier` is on a response."""
+
     default_retryable = False
 
     def __init__(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
-    from modelwire.types import ChatRequest, CreateResult, RateLimit, Reasoning, StreamEvent
+    from modelwire.types import Attempt, ChatRequest, CreateResult, RateLimit, Reasoning, StreamEvent
 
 
 class HttpRequest(NamedTuple):
@@ -36,6 +36,9 @@ class HttpResponse(NamedTuple):
     headers: Mapping[bytes, bytes]
     """Names in lower case; of a repeated header, the last."""
     body: bytes
+    earlier: Sequence[Attempt] = ()
+    """Requests that the transport sent before this one, for nothing: they met a kept connection that the server had
+    closed. Their `started` counts from the call of the transport."""
 
 
 class HttpFacts(NamedTuple):
@@ -201,7 +204,10 @@ class CountingCodec(Protocol):
 
 
 class HttpStream(Protocol):
-    """A streamed answer: its head, and its body as it arrives."""
+    """A streamed answer: its head, and its body as it arrives.
+
+    It may have `earlier`, as `HttpResponse` does.
+    """
 
     status: int
     headers: Mapping[bytes, bytes]
@@ -239,7 +245,7 @@ class Transport(Protocol):
     """Moves bytes. No exception of an HTTP library leaves it.
 
     Both verbs raise `ConnectionFailedError`, `ModelTimeoutError`, and `ProtocolError` for an answer that is not HTTP
-    or larger than the transport's bound.
+    or larger than the transport's bound; with `earlier` as a response has it.
     """
 
     async def send(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:

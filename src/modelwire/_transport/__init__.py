@@ -15,31 +15,28 @@ import importlib
 import os
 import ssl
 import sys
+import time
 from collections import deque
 from functools import lru_cache, partial
-from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
-from modelwire._transport.closing import close_handshakes, repair_pools, uninterrupted
-from modelwire._transport.errors import shown, translated
-from modelwire.errors import (
-    BadRequestError,
-    ConnectionFailedError,
-    ModelClientError,
-    ProtocolError,
-)
+from modelwire._transport.closing import close_handshakes, close_idle, closed_unanswered, repair_pools, uninterrupted
+from modelwire._transport.errors import closed_elsewhere, sent_for_nothing, shown, too_large, translated
+from modelwire.errors import BadRequestError, ModelClientError
 from modelwire.protocols import HttpResponse, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
+    from http.cookiejar import CookieJar
     from typing import Self
 
     import httpx
     import httpx2
 
     from modelwire.protocols import HttpRequest
+    from modelwire.types import Attempt
 
     Client = httpx.AsyncClient | httpx2.AsyncClient
     Response = httpx.Response | httpx2.Response
@@ -99,11 +96,7 @@ class HttpxTransport:
             raise ValueError(
                 "max_connections, verify and proxy have no effect on a passed http_client: set them where it is made."
             )
-        if verify is False:
-            raise ValueError(
-                "verify=False would send the API key to anyone on the way. Pass verify='/path/to/ca.pem' for a server with "
-                "a private certificate authority, or an ssl.SSLContext for anything special."
-            )
+        refuse_unverified(verify)
         self._library: Any = importlib.import_module(_library_of(http_client))
         self._client: Client | None = http_client
         self._passed = http_client is not None
@@ -128,7 +121,7 @@ class HttpxTransport:
     async def send(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
         """Send a request and read the whole answer."""
         stream = await self.stream(request, timeouts)
-        return HttpResponse(stream.status, stream.headers, await stream.read())
+        return HttpResponse(stream.status, stream.headers, await stream.read(), stream.earlier)
 
     async def stream(self, request: HttpRequest, timeouts: Timeouts) -> HttpxStream:
         """Send a request and return at the answer's headers."""
@@ -138,10 +131,10 @@ class HttpxTransport:
         url, host = self._targets.get(request.url) or self._target(client, request.url)
         limits = self._limits(client, timeouts)
         prepared = self._prepare(client, request, url, host, limits)
-        response = await self._answer(client, prepared, limits)
+        response, earlier = await self._answer(client, prepared, limits)
         # httpcore reads this entry once before the headers and once more when the body begins (HTTP/2: at each frame).
         limits["read"] = self._read_limit(client, timeouts)
-        return HttpxStream(self, response, url, limits)
+        return HttpxStream(self, response, url, limits, earlier)
 
     async def aclose(self) -> None:
         """Close what this transport made, streams that were dropped included; repeatable."""
@@ -167,7 +160,7 @@ class HttpxTransport:
             raise RuntimeError("This client is closed: make a new one.")
         if self._client is None:
             self._client = self._library.AsyncClient(
-                verify=self._verify if isinstance(self._verify, ssl.SSLContext) else shared_tls(self._verify),
+                verify=tls_context(self._verify),
                 proxy=self._proxy,
                 limits=self._library.Limits(
                     max_connections=self._max_connections,
@@ -175,7 +168,7 @@ class HttpxTransport:
                     keepalive_expiry=KEEPALIVE_SECONDS,
                 ),
                 timeout=None,
-                cookies=_NoCookies(),
+                cookies=_no_cookies(),
             )
         return cast("Client", self._client)
 
@@ -245,19 +238,30 @@ class HttpxTransport:
             return theirs.read
         return timeouts.read
 
-    async def _answer(self, client: Client, prepared: Any, limits: Limits) -> Response:
-        try:
-            return await client.send(prepared, stream=True)
-        except self._library.HTTPStatusError as error:
-            # A hook of the user called `raise_for_status`; the codec knows better what the status means.
-            if error.request.extensions.get("timeout") is limits:
-                return cast("Response", error.response)
-            failure = translated(error, prepared.url, limits)
-        except self.errors as error:
-            failure = translated(error, prepared.url, limits, headers=prepared.headers.raw)
-        except BaseException as error:  # cancelled
-            await uninterrupted(partial(self.reclaim, limits, error))
-            raise
+    async def _answer(self, client: Client, prepared: Any, limits: Limits) -> tuple[Response, Sequence[Attempt]]:
+        """The answer, and what was sent for nothing before: see `FastCore.exchange`, which does the same."""
+        earlier: Sequence[Attempt] = ()
+        started = time.monotonic()
+        while True:
+            try:
+                return await client.send(prepared, stream=True), earlier
+            except self._library.HTTPStatusError as error:
+                # A hook of the user called `raise_for_status`; the codec knows better what the status means.
+                if error.request.extensions.get("timeout") is limits:
+                    return cast("Response", error.response), earlier
+                failure = translated(error, prepared.url, limits)
+            except self.errors as error:
+                closed = None if earlier or _request_of(error) is not prepared else closed_unanswered(error)
+                if closed is not None:
+                    earlier = (sent_for_nothing(time.monotonic() - started),)
+                    await close_idle(client, closed)
+                    continue
+                failure = translated(error, prepared.url, limits, headers=prepared.headers.raw)
+            except BaseException as error:  # cancelled
+                await uninterrupted(partial(self.reclaim, limits, error))
+                raise
+            break
+        failure.earlier = earlier
         # Raised out here, so that the library's error, which holds the request with its credentials, is not its context.
         try:
             raise failure
@@ -265,11 +269,20 @@ class HttpxTransport:
             del failure  # a variable of a frame that its traceback holds: a cycle
 
 
+def _request_of(error: BaseException) -> Any:
+    """The request that an error of the library is about."""
+    try:
+        return getattr(error, "request", None)
+    except RuntimeError:  # it has none
+        return None
+
+
 class HttpxStream:
     """Implements `modelwire.protocols.HttpStream`."""
 
     status: int
     headers: Mapping[bytes, bytes]
+    earlier: Sequence[Attempt]
 
     __slots__ = (
         "_chunks",
@@ -280,11 +293,15 @@ class HttpxStream:
         "_response",
         "_transport",
         "_url",
+        "earlier",
         "headers",
         "status",
     )
 
-    def __init__(self, transport: HttpxTransport, response: Response, url: Any, limits: Limits) -> None:
+    def __init__(
+        self, transport: HttpxTransport, response: Response, url: Any, limits: Limits, earlier: Sequence[Attempt]
+    ) -> None:
+        self.earlier = earlier
         self.status = response.status_code
         self.headers = {name.lower(): value for name, value in response.headers.raw}
         self._transport = transport
@@ -315,14 +332,16 @@ class HttpxStream:
             if not self._closed:
                 self._reading = False
                 return piece
-            failure = self._closed_elsewhere()
+            failure = closed_elsewhere(shown(self._url))
         except StopAsyncIteration:
             if self._response.is_closed:  # the library gave the connection back
                 self._closed, self._reading = True, False
                 raise
         except self._transport.errors as error:
             failure = (
-                self._closed_elsewhere() if self._closed else translated(error, self._url, self._limits, in_body=True)
+                closed_elsewhere(shown(self._url))
+                if self._closed
+                else translated(error, self._url, self._limits, in_body=True)
             )
         except BaseException:
             await self._stop_reading()
@@ -344,9 +363,7 @@ class HttpxStream:
             size += len(piece)
             if size > limit:
                 await self.aclose()
-                raise ProtocolError(
-                    f"The answer of {shown(self._url)} is larger than {limit:,} bytes.", status_code=self.status
-                )
+                raise too_large(shown(self._url), limit, self.status)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -415,11 +432,6 @@ class HttpxStream:
             with contextlib.suppress(Exception):
                 await self._generators.pop().aclose()
 
-    def _closed_elsewhere(self) -> ModelClientError:
-        return ConnectionFailedError(
-            f"The stream from {shown(self._url)} was closed while another task read it.", retryable=False
-        )
-
 
 class _Capturing:
     """Awaits a coroutine and collects the async generators that are first iterated inside it.
@@ -485,11 +497,15 @@ def _body_type(library: Any) -> type:
     return Body
 
 
-class _NoCookies(CookieJar):
-    """Keeps nothing: an API for programs needs no cookies, and httpx looks for them in each answer."""
+def _no_cookies() -> CookieJar:
+    """A jar that keeps nothing: an API for programs needs no cookies, and httpx looks for them in each answer."""
+    from http.cookiejar import CookieJar  # noqa: PLC0415  # slow to load, and only httpx needs it
 
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        pass
+    class NoCookies(CookieJar):
+        def extract_cookies(self, response: Any, request: Any) -> None:
+            pass
+
+    return NoCookies()
 
 
 # Settings --------------------------------------------------------------------------------------------------------------
@@ -506,6 +522,20 @@ def _library_of(http_client: object) -> str:
     raise TypeError(
         f"http_client must be an httpx.AsyncClient or httpx2.AsyncClient, not {type(http_client).__qualname__}."
     )
+
+
+def refuse_unverified(verify: object) -> None:
+    """Raise `ValueError` for `False`."""
+    if verify is False:
+        raise ValueError(
+            "verify=False would send the API key to anyone on the way. Pass verify='/path/to/ca.pem' for a server with "
+            "a private certificate authority, or an ssl.SSLContext for anything special."
+        )
+
+
+def tls_context(verify: bool | str | os.PathLike[str] | ssl.SSLContext) -> ssl.SSLContext:
+    """The context that a `verify` means."""
+    return verify if isinstance(verify, ssl.SSLContext) else shared_tls(verify)
 
 
 def shared_tls(verify: bool | str | os.PathLike[str]) -> ssl.SSLContext:

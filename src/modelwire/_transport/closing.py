@@ -95,3 +95,42 @@ async def close_handshakes(cancelled: TracebackType | None) -> None:
             with contextlib.suppress(Exception):
                 await stream.aclose()
         cancelled = cancelled.tb_next
+
+
+def closed_unanswered(error: BaseException) -> Any:
+    """Httpcore's connection, where it had been kept and was found closed before any byte of an answer; else `None`.
+
+    Only the frames of the traceback know. h11 holds what came of an answer that is not complete; an interim answer (1xx) is
+    in a variable of the loop that waits for the final one.
+    """
+    if type(error).__name__ not in ("RemoteProtocolError", "ReadError"):
+        return None
+    seen: BaseException | None = error
+    found = None
+    while seen is not None:
+        trace = seen.__traceback__
+        while trace is not None:
+            variables, name = trace.tb_frame.f_locals, trace.tb_frame.f_code.co_name
+            if name == "_receive_response_headers" and "event" in variables:
+                return None
+            connection = variables.get("self")
+            if name == "handle_async_request" and hasattr(connection, "_h11_state"):
+                found = connection
+            trace = trace.tb_next
+        seen = seen.__cause__ or seen.__context__
+    try:
+        if found is None or found._request_count < 2 or found._h11_state.trailing_data[0]:  # noqa: SLF001
+            return None
+    except AttributeError:  # another version of httpcore: leave it to the retries
+        return None
+    return found
+
+
+async def close_idle(client: Any, like: Any) -> None:
+    """Close the idle connections to where this one led: when one was found closed, the others may be too."""
+    for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
+        connections: Any = getattr(getattr(transport, "_pool", None), "_connections", None)
+        for connection in list(connections) if isinstance(connections, list) else ():
+            if connection.is_idle() and connection.can_handle_request(like._origin):  # noqa: SLF001
+                connections.remove(connection)
+                await connection.aclose()

@@ -205,6 +205,7 @@ class RecordedStream:
     def __init__(self, inner: HttpStream, take: _Take) -> None:
         self.status = inner.status
         self.headers = inner.headers
+        self.earlier = getattr(inner, "earlier", ())
         self._inner = inner
         self._take = take
 
