@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from modelwire._retry import RetryPolicy
@@ -9,7 +11,6 @@ from modelwire.errors import BadRequestError
 from modelwire.protocols import Timeouts
 
 if TYPE_CHECKING:
-    import os
     import ssl
     from collections.abc import Mapping, Sequence
     from typing import Protocol
@@ -34,7 +35,11 @@ class ClientSettings(TypedDict, total=False):
     http_client: Any
     """An `httpx.AsyncClient` or `httpx2.AsyncClient` to use; it keeps its own settings, and is never closed."""
     transport: Transport | str | None
-    """`"httpx"` (the default), a `Recorder` or `Player`, or an object of one's own that moves the bytes."""
+    """`"httpx"` (the default), `"fast"` (needs `modelwire[fast]`), a `Recorder` or `Player`, or an object of one's own that
+    moves the bytes.
+
+    `MODELWIRE_TRANSPORT` names another default; clients with an `http_client` or a proxy use httpx all the same.
+    """
     timeout: float | Timeouts | LikeTimeout | None
     """Seconds to wait for the first byte and between bytes, or each by itself; by default 600, and 5 to connect. An
     `httpx.Timeout` is understood."""
@@ -70,31 +75,73 @@ SETTINGS = frozenset(ClientSettings.__annotations__)
 
 
 _OF_HTTPX = ("http_client", "max_connections", "verify", "proxy")
+_ONLY_HTTPX = ("http_client", "proxy")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def to_transport(settings: ClientSettings) -> Transport:
-    """The transport that the settings mean; httpx unless another is given.
+    """The transport that the settings mean; httpx unless they or `MODELWIRE_TRANSPORT` name another.
 
-    Raises `ValueError` for a name that is not known, for a setting that cannot be, and where settings of httpx meet a
-    transport that is not httpx.
+    Raises `ValueError` for a name that is not known, for a setting that cannot be, and where settings or the environment ask
+    for more than the transport does; `ImportError` where it is not installed.
     """
     transport = settings.get("transport")
     given: dict[str, Any] = {name: value for name, value in settings.items() if name in _OF_HTTPX and value is not None}
-    if transport is None or transport == "httpx":
+    if transport is not None and not isinstance(transport, str):
+        if hasattr(transport, "bound"):  # it stands around another, which is what the other settings are about
+            return cast("OuterTransport", transport).bound(lambda inner: to_transport({**settings, "transport": inner}))
+        if given:
+            raise ValueError(f"{', '.join(given)} would have no effect on a transport of one's own; set them there")
+        return transport
+    if given.get("max_connections", 1) < 1:
+        raise ValueError(f"max_connections={given['max_connections']!r}: at least 1 is needed")
+    source = f"transport={transport!r}"
+    if transport is None:
+        transport = os.environ.get("MODELWIRE_TRANSPORT") or "httpx"
+        source = f"MODELWIRE_TRANSPORT={transport}"
+        if transport == "fast" and (any(name in given for name in _ONLY_HTTPX) or _environment_proxy()):
+            transport = "httpx"
+    if transport == "fast":
+        return _fast(given, source)
+    if transport == "httpx":
         from modelwire._transport import HttpxTransport  # noqa: PLC0415  # loads httpx: with the first client, not before
 
-        if given.get("max_connections", 1) < 1:
-            raise ValueError(f"max_connections={given['max_connections']!r}: at least 1 is needed")
         return HttpxTransport(**given)
-    if isinstance(transport, str):
+    raise ValueError(f"{source} is not known; it is 'httpx', 'fast' or an object with send, stream and aclose")
+
+
+def _fast(given: dict[str, Any], source: str) -> Transport:
+    asked = next((name for name in _ONLY_HTTPX if name in given), None)
+    if asked is not None:
+        raise ValueError(f"{source} takes no {asked}: only the default transport, httpx, does")
+    variable = _environment_proxy()
+    if variable is not None:
         raise ValueError(
-            f"transport={transport!r} is not known; it is 'httpx' or an object with send, stream and aclose"
+            f"{source} uses no proxy, and {variable} names one: leave transport out, or unset {variable} "
+            "(or set NO_PROXY=*) where the server is reached without it"
         )
-    if hasattr(transport, "bound"):  # it stands around another, which is what the other settings are about
-        return cast("OuterTransport", transport).bound(lambda inner: to_transport({**settings, "transport": inner}))
-    if given:
-        raise ValueError(f"{', '.join(given)} would have no effect on a transport of one's own; set them there")
-    return transport
+    try:
+        from modelwire._transport.fast import FastTransport  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError as error:
+        if error.name != "httptools":
+            raise
+        raise ImportError(f"{source} needs httptools: pip install 'modelwire[fast]'", name="httptools") from None
+    return FastTransport(**given)
+
+
+def _environment_proxy() -> str | None:
+    """What names a proxy that httpx would use."""
+    lower = {name.lower(): name for name, value in os.environ.items() if value}
+    if os.environ.get(lower.get("no_proxy", ""), "").strip() == "*":
+        return None
+    for name in _PROXIES:
+        if name in lower:
+            return lower[name]
+    if sys.platform in ("darwin", "win32"):
+        from urllib.request import getproxies  # noqa: PLC0415  # slow to load, and elsewhere it knows no more than this
+
+        return "the system" if any(f"{kind}_proxy" in _PROXIES for kind in getproxies()) else None
+    return None
 
 
 def to_model_info(settings: Mapping[str, Any]) -> ModelInfo | None:
