@@ -22,7 +22,7 @@ from modelwire import (
 )
 from tests.chat_answers import EVENTS, HELLO, JSON, answer, completion, error_body, stream_answer, text_chunks
 from tests.server import CUT, HOLD, Answer, Received, ScriptedServer
-from tests.transports import in_use
+from tests.transports import KINDS, in_use
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,9 +60,9 @@ def scenes(request: Received) -> Answer:
 class Scene:
     """A client of one of the server's scenes; all share a transport and so a pool of connections."""
 
-    def __init__(self, server: ScriptedServer, http_client: Any = None) -> None:
+    def __init__(self, server: ScriptedServer, http_client: Any = None, kind: str = "httpx") -> None:
         self._server = server
-        first = self._client(http_client=http_client, max_connections=None if http_client else 2)
+        first = self._client(http_client=http_client, max_connections=None if http_client else 2, transport=kind)
         self.transport: Any = first.transport
 
     def _client(self, path: str = "ok", **options: Any) -> OpenAIChatCompletionClient:
@@ -280,10 +280,11 @@ WAYS = [
 ]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("leave", WAYS, ids=lambda way: way.__name__)
-async def test_every_way_out_gives_the_connection_back(leave: Callable[[Scene], Awaitable[None]]) -> None:
+async def test_every_way_out_gives_the_connection_back(kind: str, leave: Callable[[Scene], Awaitable[None]]) -> None:
     with ScriptedServer(scenes) as server:
-        scene = Scene(server)
+        scene = Scene(server, kind=kind)
         for _ in range(TIMES):
             await leave(scene)
         with anyio.fail_after(5):
@@ -307,9 +308,10 @@ async def test_every_way_out_of_a_passed_client_of_httpx2(leave: Callable[[Scene
         gc.collect()
 
 
-async def test_many_streams_at_once_through_two_connections() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_many_streams_at_once_through_two_connections(kind: str) -> None:
     with ScriptedServer(scenes) as server:
-        scene = Scene(server)
+        scene = Scene(server, kind=kind)
         async with anyio.create_task_group() as group:
             for _ in range(10):
                 for leave in (to_the_end, early_break, cancelled_in_the_middle, error_status, cut_in_the_middle):
@@ -323,10 +325,13 @@ async def test_many_streams_at_once_through_two_connections() -> None:
 # ---------------------------------------------------------------------- keep-alive
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", [to_the_end, return_at_result, whole_answer_to_a_stream, error_status])
-async def test_a_connection_whose_answer_was_read_is_used_again(way: Callable[[Scene], Awaitable[None]]) -> None:
+async def test_a_connection_whose_answer_was_read_is_used_again(
+    kind: str, way: Callable[[Scene], Awaitable[None]]
+) -> None:
     with ScriptedServer(scenes) as server:
-        scene = Scene(server)
+        scene = Scene(server, kind=kind)
         for _ in range(5):
             await way(scene)
         await scene.close()
@@ -334,10 +339,11 @@ async def test_a_connection_whose_answer_was_read_is_used_again(way: Callable[[S
     assert server.connections == 1
 
 
-async def test_the_end_of_a_body_may_come_a_little_after_its_last_frame() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_end_of_a_body_may_come_a_little_after_its_last_frame(kind: str) -> None:
     late = stream_answer()
     with ScriptedServer(lambda _: Answer(headers=EVENTS, body=[*late.body, 0.02])) as server:
-        scene = Scene(server)
+        scene = Scene(server, kind=kind)
         for _ in range(3):
             await to_the_end(scene)
         await scene.close()
@@ -345,9 +351,10 @@ async def test_the_end_of_a_body_may_come_a_little_after_its_last_frame() -> Non
     assert server.connections == 1
 
 
-async def test_a_body_that_never_ends_costs_a_tenth_of_a_second_and_its_connection() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_body_that_never_ends_costs_a_tenth_of_a_second_and_its_connection(kind: str) -> None:
     with ScriptedServer(lambda _: Answer(headers=EVENTS, body=[*stream_answer().body, HOLD])) as server:
-        scene = Scene(server)
+        scene = Scene(server, kind=kind)
         with anyio.fail_after(2):
             for _ in range(3):
                 await return_at_result(scene)
@@ -356,10 +363,11 @@ async def test_a_body_that_never_ends_costs_a_tenth_of_a_second_and_its_connecti
     assert server.connections == 3
 
 
-async def test_an_idle_connection_that_the_server_closed_is_replaced() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_idle_connection_that_the_server_closed_is_replaced(kind: str) -> None:
     with ScriptedServer() as server:
         server.add(answer(keep_alive=False), answer(), answer())
-        async with OpenAIChatCompletionClient(model="m", base_url=server.url, max_retries=0) as client:
+        async with OpenAIChatCompletionClient(model="m", base_url=server.url, transport=kind, max_retries=0) as client:
             for _ in range(3):
                 assert (await client.create(HELLO)).content == "Hi there"
 
@@ -393,9 +401,10 @@ async def test_a_passed_http_client_works_with_its_settings_and_stays_open(
     await http_client.aclose()
 
 
-async def test_a_client_of_its_own_is_closed_with_the_block_and_again(server: ScriptedServer) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_of_its_own_is_closed_with_the_block_and_again(kind: str, server: ScriptedServer) -> None:
     server.add(answer())
-    async with OpenAIChatCompletionClient(model="m", base_url=server.url) as client:
+    async with OpenAIChatCompletionClient(model="m", base_url=server.url, transport=kind) as client:
         await client.create(HELLO)
     await client.close()
     await client.close()
@@ -403,8 +412,9 @@ async def test_a_client_of_its_own_is_closed_with_the_block_and_again(server: Sc
     await anyio.to_thread.run_sync(server.wait_closed)
 
 
-async def test_a_call_after_close_says_that_the_client_is_closed(server: ScriptedServer) -> None:
-    client = OpenAIChatCompletionClient(model="m", base_url=server.url)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_call_after_close_says_that_the_client_is_closed(kind: str, server: ScriptedServer) -> None:
+    client = OpenAIChatCompletionClient(model="m", base_url=server.url, transport=kind)
     await client.close()
 
     with pytest.raises(RuntimeError, match="closed"):
@@ -420,9 +430,10 @@ async def test_a_client_that_was_never_used_closes_without_having_connected(serv
     assert server.connections == 0
 
 
-async def test_close_while_a_stream_is_open_ends_the_stream(server: ScriptedServer) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_close_while_a_stream_is_open_ends_the_stream(kind: str, server: ScriptedServer) -> None:
     server.add(Answer(headers=EVENTS, body=[*text_chunks("Hi"), HOLD]))
-    client = OpenAIChatCompletionClient(model="m", base_url=server.url)
+    client = OpenAIChatCompletionClient(model="m", base_url=server.url, transport=kind)
     stream = client.create_stream(HELLO)
     await anext(stream)
 

@@ -40,7 +40,7 @@ LAYERS = [
     set(),  # providers/_*
     {"_stream", "_cancel", "_invoke", "base", "tools"},
     {"middleware", "cache", "replay"},
-    {"_transport"},
+    {"_transport", "fast"},
     {"_clock", "_settings", "_call", "client", "record", "_download", "_handover"},
     set(),  # providers/<name>
     {"cli", "__main__", "pytest_plugin"},

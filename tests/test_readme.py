@@ -26,6 +26,7 @@ PRINTS = [
     r"You said: Hello 1\n",
     r"messages\[1\]\.content\[0\]: reasoning left out: only anthropic recognises it\nYou said: And light\?\n",
     r"TokenCount\(\d+, method='(exact|estimate)'\)\n",
+    r"You said: Hello\n",
     r"Hello\nCreateResult\(finish_reason='stop', content='Hello'",
     r"You said: Hello gpt-4.1 13\n",
     r"sunny\nThe weather in Paris\?\n",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import os
+import re
 import ssl
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import httpx2
 import pytest
 
+import modelwire.fast
 from modelwire import (
     AnthropicChatCompletionClient,
     AzureOpenAIChatCompletionClient,
@@ -27,6 +32,8 @@ from modelwire import (
 )
 from modelwire._option_table import ALIASES, FAMILIES, WIRE
 from modelwire._settings import SETTINGS
+from modelwire._transport import HttpxTransport
+from modelwire._transport.fast import FastTransport
 from tests.chat_answers import HELLO, JSON, answer, completion, sent, stream_answer, told
 from tests.fakes import Reply, client_of, scripted
 
@@ -366,7 +373,7 @@ async def test_unknown_models_names_and_endings(kind: str) -> None:
         ({"model": None}, ValueError, "model=None: the name of a model is needed"),
         ({"model": " "}, ValueError, "model=' ': the name of a model is needed"),
         ({"model": 7}, ValueError, "model=7: the name of a model is needed"),
-        ({"transport": "fast"}, ValueError, "transport='fast' is not known"),
+        ({"transport": "quick"}, ValueError, "transport=.quick. is not known"),
         ({"max_connections": 0}, ValueError, "max_connections=0: at least 1"),
         ({"verify": False}, ValueError, "verify=False would send the API key to anyone"),
         ({"http_client": object()}, TypeError, "http_client must be an httpx.AsyncClient"),
@@ -496,3 +503,82 @@ def test_the_password_of_a_malformed_proxy_is_not_shown() -> None:
 
     assert "hunter2" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+# ---------------------------------------------------------------------- the transport
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_the_transport_is_httpx_unless_something_says_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(made("openai").transport) is HttpxTransport
+    assert type(made("openai", transport="fast", verify=ssl.create_default_context()).transport) is FastTransport
+    monkeypatch.setenv("MODELWIRE_TRANSPORT", "fast")
+    assert type(made("openai", max_connections=3).transport) is FastTransport
+    assert type(made("openai", transport="httpx").transport) is HttpxTransport
+    assert type(made("openai", http_client=httpx.AsyncClient()).transport) is HttpxTransport
+    assert type(made("openai", proxy="http://proxy.example.com:3128").transport) is HttpxTransport
+    monkeypatch.setenv("MODELWIRE_TRANSPORT", "quick")
+    with pytest.raises(ValueError, match="MODELWIRE_TRANSPORT=quick is not known"):
+        made("openai")
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"http_client": httpx.AsyncClient()}, "transport='fast' takes no http_client: only the default"),
+        ({"proxy": "http://u:hunter2-hunter2@p:1"}, "transport='fast' takes no proxy: only the default"),
+        ({"verify": False}, "verify=False would send the API key"),
+        ({"max_connections": 0}, "max_connections=0: at least 1"),
+    ],
+    ids=str,
+)
+def test_the_fast_transport_says_what_it_cannot_do_where_it_is_made(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        made("openai", transport="fast", **settings)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_needs_httpx(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "http://user:hunter2-hunter2@proxy.example.com:3128")
+    with pytest.raises(ValueError, match=f"uses no proxy, and {name} names one: leave transport out") as caught:
+        made("openai", transport="fast")
+    assert "hunter2" not in str(caught.value)
+    monkeypatch.setenv("MODELWIRE_TRANSPORT", "fast")
+    assert type(made("openai").transport) is HttpxTransport
+    monkeypatch.setenv("NO_PROXY", "*")
+    assert type(made("openai").transport) is FastTransport
+    assert type(made("openai", transport="fast").transport) is FastTransport
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_without_its_parser_the_fast_transport_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("modelwire._transport.fast")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "httptools", None)
+
+    with pytest.raises(ImportError, match=re.escape("transport='fast' needs httptools: pip install 'modelwire[fast]'")):
+        made("openai", transport="fast")
+    with pytest.raises(ImportError, match=re.escape("FastTransport needs httptools: pip install 'modelwire[fast]'")):
+        _ = modelwire.fast.FastTransport
+    with pytest.raises(AttributeError, match="no attribute 'Slow'"):
+        _ = modelwire.fast.Slow
+
+
+def test_the_fast_transport_does_not_load_httpx() -> None:
+    code = (
+        "import sys; from modelwire import OpenAIChatCompletionClient as C; C(model='m', api_key='k', transport='fast'); "
+        "print({'httpx', 'httpcore', 'h11', 'http.cookiejar', 'trio'} & set(sys.modules))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert ran.stdout.strip() == "set()"

@@ -9,14 +9,13 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 import pytest
 
 from modelwire._transport import HttpxTransport, shared_tls
 from modelwire.errors import BadRequestError, ConnectionFailedError, ModelTimeoutError, ProtocolError
 from modelwire.protocols import HttpRequest, Timeouts
 from tests.server import CUT, HOLD, RESET, Answer, ScriptedServer
-from tests.transports import QUICK, SECRET, close, failure_of, in_use, make, pieces, post
+from tests.transports import ALL, KINDS, QUICK, SECRET, close, failure_of, in_use, make, passed, pieces, post
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +28,10 @@ pytestmark = pytest.mark.anyio
 # Requests and answers ------------------------------------------------------------------------------------------------
 
 
-async def test_send_writes_the_request_as_given_and_reads_the_answer(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_send_writes_the_request_as_given_and_reads_the_answer(kind: str, server: ScriptedServer):
     server.add(Answer(201, headers=[("X-Request-Id", "a"), ("x-request-id", "b")], body=b'{"ok":1}'))
-    transport = make("own")
+    transport = make(kind)
     response = await transport.send(post(server, body=b'{"model":"m"}'), QUICK)
     await close(transport)
 
@@ -42,28 +42,32 @@ async def test_send_writes_the_request_as_given_and_reads_the_answer(server: Scr
     assert received.body == b'{"model":"m"}'
     assert f"127.0.0.1:{server.port}" == received.headers["host"]
     assert received.headers["content-length"] == "13"
-    assert received.headers["user-agent"].startswith("modelwire python-httpx/")
+    assert received.headers["user-agent"].startswith("modelwire python-httpx/" if kind == "httpx" else "modelwire")
+    assert (received.headers["accept"], received.headers["authorization"]) == ("*/*", f"Bearer {SECRET.decode()}")
+    assert received.headers["accept-encoding"].startswith("gzip, deflate")
 
 
-async def test_a_get_has_no_length(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_get_has_no_length(kind: str, server: ScriptedServer):
     server.add(Answer())
-    transport = make("own")
+    transport = make(kind)
     await transport.send(HttpRequest(server.url, [], b"", "GET"), QUICK)
     await close(transport)
 
     assert "content-length" not in server.requests[0].headers
 
 
-async def test_informational_answers_are_skipped(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_informational_answers_are_skipped(kind: str, server: ScriptedServer):
     server.add(Answer(early=(103,), body=b"real"))
-    transport = make("own")
+    transport = make(kind)
     response = await transport.send(post(server), QUICK)
     await close(transport)
 
     assert (response.status, response.body) == (200, b"real")
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx2"])
+@pytest.mark.parametrize("kind", ALL)
 async def test_compressed_answers_are_decompressed_as_they_arrive(kind: str, server: ScriptedServer):
     flush = zlib.compressobj(wbits=31)
     parts = [flush.compress(b"one") + flush.flush(zlib.Z_SYNC_FLUSH), flush.compress(b"two") + flush.flush()]
@@ -82,18 +86,20 @@ async def test_compressed_answers_are_decompressed_as_they_arrive(kind: str, ser
     assert server.connections == 1
 
 
-async def test_a_slow_drip_is_not_a_timeout(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_slow_drip_is_not_a_timeout(kind: str, server: ScriptedServer):
     server.add(Answer(body=[b"a", 0.06, b"b", 0.06, b"c", 0.06]))
-    transport = make("own")
+    transport = make(kind)
     got = await pieces(await transport.stream(post(server), Timeouts(read=0.15)))
     await close(transport)
 
     assert got == [b"a", b"b", b"c"]
 
 
-async def test_a_whole_answer_has_a_bound(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_whole_answer_has_a_bound(kind: str, server: ScriptedServer):
     server.add(Answer(body=b"x" * 5000), Answer(body=[b"x" * 600] * 5), Answer(body=b"ok"))
-    transport = HttpxTransport(max_body=1000)
+    transport = make(kind, max_body=1000)
     for _ in range(2):
         error = await failure_of(transport.send(post(server), QUICK))
         assert isinstance(error, ProtocolError)
@@ -106,7 +112,7 @@ async def test_a_whole_answer_has_a_bound(server: ScriptedServer):
 # Keeping connections -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx", "httpx2"])
+@pytest.mark.parametrize("kind", ALL)
 async def test_a_connection_is_used_again_after_a_normal_end(kind: str, server: ScriptedServer):
     server.add(
         Answer(body=b"{}"),
@@ -132,10 +138,11 @@ async def test_a_connection_is_used_again_after_a_normal_end(kind: str, server: 
     assert server.requests_per_connection == [7]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rest", [[HOLD], [RESET], [CUT], [b"x" * 40_000] * 9 + [HOLD]], ids=repr)
-async def test_drain_gives_up_quietly_and_in_time(rest: list[Any], server: ScriptedServer):
+async def test_drain_gives_up_quietly_and_in_time(kind: str, rest: list[Any], server: ScriptedServer):
     server.add(Answer(body=[b"last frame", 0.02, *rest]), Answer())
-    transport = make("own")
+    transport = make(kind)
     stream = await transport.stream(post(server), QUICK)
     await anext(stream)
     with anyio.fail_after(2):
@@ -147,9 +154,10 @@ async def test_drain_gives_up_quietly_and_in_time(rest: list[Any], server: Scrip
     assert server.connections == 2
 
 
-async def test_close_is_repeatable_and_final(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_close_is_repeatable_and_final(kind: str, server: ScriptedServer):
     server.add(Answer(), Answer(body=[b"a", HOLD]))
-    transport = make("own")
+    transport = make(kind)
     await transport.send(post(server), QUICK)
     stream = await transport.stream(post(server), QUICK)
     await transport.aclose()
@@ -169,15 +177,15 @@ async def test_an_unused_transport_makes_no_client():
 # Time limits ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx2"])
+@pytest.mark.parametrize("kind", [*KINDS, "passed httpx2"])
 async def test_the_limits_for_the_first_byte_and_for_the_next_are_two(kind: str, server: ScriptedServer):
     server.add(
-        Answer(before=[0.12], body=[b"a", 0.02, b"b"]),
-        Answer(body=[b"a", 0.12, b"b"]),
-        Answer(before=[0.5]),
-        Answer(body=[b"a", 0.5]),
+        Answer(before=[0.3], body=[b"a", 0.02, b"b"]),
+        Answer(body=[b"a", 0.3, b"b"]),
+        Answer(before=[1]),
+        Answer(body=[b"a", 1]),
     )
-    slow_start, slow_body = Timeouts(first_byte=5, read=0.06), Timeouts(first_byte=0.06, read=5)
+    slow_start, slow_body = Timeouts(first_byte=5, read=0.15), Timeouts(first_byte=0.15, read=5)
     transport = make(kind)
     assert (await transport.send(post(server), slow_start)).body == b"ab"
     assert (await transport.send(post(server), slow_body)).body == b"ab"
@@ -185,14 +193,15 @@ async def test_the_limits_for_the_first_byte_and_for_the_next_are_two(kind: str,
     later = await failure_of(transport.send(post(server), slow_start))
     await close(transport)
 
-    assert f"{server.url}/v1/chat did not begin to answer within 0.06 s (time limit `first_byte`)." == str(first)
-    assert "sent nothing for 0.06 s in the middle of its answer (time limit `read`)" in str(later)
+    assert f"{server.url}/v1/chat did not begin to answer within 0.15 s (time limit `first_byte`)." == str(first)
+    assert "sent nothing for 0.15 s in the middle of its answer (time limit `read`)" in str(later)
     assert {ModelTimeoutError} == {type(first), type(later)}
 
 
-async def test_the_connect_limit_covers_the_wait_for_a_free_connection(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_connect_limit_covers_the_wait_for_a_free_connection(kind: str, server: ScriptedServer):
     server.add(Answer(body=[b"a", HOLD]))
-    transport = make("own", max_connections=1)
+    transport = make(kind, max_connections=1)
     stream = await transport.stream(post(server), QUICK)
     error = await failure_of(transport.send(post(server), Timeouts(connect=0.05)))
     await stream.aclose()
@@ -203,10 +212,11 @@ async def test_the_connect_limit_covers_the_wait_for_a_free_connection(server: S
     assert "within 0.05 s (time limit `connect`)" in str(error)
 
 
-async def test_the_connect_and_write_limits():
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_connect_and_write_limits(kind: str):
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # connects, but nobody reads
         where = f"127.0.0.1:{deaf.getsockname()[1]}"
-        transport = make("own")
+        transport = make(kind)
         connect = await failure_of(transport.send(HttpRequest(f"https://{where}/", [], b""), Timeouts(connect=0.05)))
         body = b"x" * 20_000_000
         write = await failure_of(transport.send(HttpRequest(f"http://{where}/", [], body), Timeouts(write=0.05)))
@@ -219,10 +229,11 @@ async def test_the_connect_and_write_limits():
 # Failures ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_refused_connection_says_where_and_what_to_do():
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_refused_connection_says_where_and_what_to_do(kind: str):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    transport = make("own")
+    transport = make(kind)
     error = await failure_of(transport.send(HttpRequest(f"{url}/v1?key={SECRET.decode()}", [], b""), QUICK))
     await close(transport)
 
@@ -247,7 +258,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx2"])
+@pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("case", BROKEN)
 async def test_broken_answers(case: str, kind: str, server: ScriptedServer):
     answer, expected, text = BROKEN[case]
@@ -262,7 +273,7 @@ async def test_broken_answers(case: str, kind: str, server: ScriptedServer):
     assert str(server.port) in str(error)
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx2"])
+@pytest.mark.parametrize("kind", ALL)
 async def test_an_illegal_header_is_named_without_its_value(kind: str, server: ScriptedServer):
     transport = make(kind)
     request = HttpRequest(server.url, [(b"x-api-key", SECRET + b"\n")], b"")
@@ -273,9 +284,10 @@ async def test_an_illegal_header_is_named_without_its_value(kind: str, server: S
     assert "The header 'x-api-key' has a character that HTTP forbids" in str(error)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("url", ["", "localhost:8000/v1", "ftp://x/", "http://", "http://x:port/", "http://\n/"])
-async def test_a_bad_url_is_a_bad_request(url: str):
-    transport = make("own")
+async def test_a_bad_url_is_a_bad_request(kind: str, url: str):
+    transport = make(kind)
     error = await failure_of(transport.send(HttpRequest(url, [], b""), QUICK))
     await close(transport)
 
@@ -283,9 +295,10 @@ async def test_a_bad_url_is_a_bad_request(url: str):
     assert "Check base_url" in str(error)
 
 
-async def test_user_and_password_of_a_url_are_sent_and_not_shown(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_user_and_password_of_a_url_are_sent_and_not_shown(kind: str, server: ScriptedServer):
     server.add(Answer(raw=b""))
-    transport = make("own")
+    transport = make(kind)
     url = server.url.replace("//", f"//user:{SECRET.decode()}@")
     await failure_of(transport.send(HttpRequest(url, [], b""), QUICK))
     await failure_of(transport.send(HttpRequest(url.replace("http:", "ftp:"), [], b""), QUICK))
@@ -305,13 +318,14 @@ def authority_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("by", ["context", "file", "passed client"])
-async def test_a_private_authority(by: str, tls_server: ScriptedServer, authority_file: Path):
+async def test_a_private_authority(kind: str, by: str, tls_server: ScriptedServer, authority_file: Path):
     context = ssl.create_default_context(cafile=authority_file)
     if by == "passed client":
-        transport = HttpxTransport(http_client=httpx.AsyncClient(verify=context))
+        transport: Any = HttpxTransport(http_client=passed(kind, context))
     else:
-        transport = HttpxTransport(verify=context if by == "context" else authority_file)
+        transport = make(kind, verify=context if by == "context" else authority_file)
     tls_server.add(Answer(body=b"one"), Answer(body=[b"t", b"wo"]))
     got = [(await transport.send(post(tls_server), QUICK)).body for _ in range(2)]
     await close(transport)
@@ -320,8 +334,9 @@ async def test_a_private_authority(by: str, tls_server: ScriptedServer, authorit
     assert tls_server.connections == 1
 
 
-async def test_an_unknown_authority_is_refused(tls_server: ScriptedServer):
-    transport = make("own")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_unknown_authority_is_refused(kind: str, tls_server: ScriptedServer):
+    transport = make(kind)
     error = await failure_of(transport.send(post(tls_server), QUICK))
     await close(transport)
 
@@ -331,8 +346,9 @@ async def test_an_unknown_authority_is_refused(tls_server: ScriptedServer):
     assert tls_server.requests == []
 
 
-async def test_https_to_a_server_that_speaks_http(server: ScriptedServer):
-    transport = make("own")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_https_to_a_server_that_speaks_http(kind: str, server: ScriptedServer):
+    transport = make(kind)
     request = HttpRequest(server.url.replace("http:", "https:"), [], b"")
     error = await failure_of(transport.send(request, QUICK))
     await close(transport)

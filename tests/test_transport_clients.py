@@ -77,7 +77,7 @@ async def test_cookies_of_the_client_are_sent_and_kept(library: Any, server: Scr
 
 async def test_a_client_of_our_own_keeps_no_cookies(server: ScriptedServer):
     server.add(Answer(headers={"set-cookie": "b=2"}), Answer())
-    transport = make("own")
+    transport = make("httpx")
     for _ in range(2):
         await transport.send(post(server), QUICK)
     await close(transport)
@@ -164,7 +164,7 @@ async def test_redirects_are_followed_only_by_a_client_that_does(library: Any, s
     assert [(received.path, received.body) for received in server.requests] == [("/v1?a=1", b"{}"), ("/there", b"{}")]
 
     server.add(Answer(307, headers={"location": "/there"}))
-    transport = make("own")
+    transport = make("httpx")
     assert (await transport.send(post(server), QUICK)).status == 307
     await close(transport)
 
@@ -243,7 +243,7 @@ async def test_a_proxy(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch):
     given = HttpxTransport(proxy=server.url)
     assert (await given.send(request, QUICK)).body == b"given"
     monkeypatch.setenv("HTTP_PROXY", server.url)
-    environment = make("own")
+    environment = make("httpx")
     assert (await environment.send(request, QUICK)).body == b"environment"
     await close(given)
     await close(environment)

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from modelwire._transport import HttpxTransport
 from modelwire.errors import ConnectionFailedError, ModelTimeoutError
 from modelwire.protocols import HttpRequest, Timeouts
 from tests.server import HOLD, Answer, Received, ScriptedServer
-from tests.transports import QUICK, close, failure_of, in_use, make, post
+from tests.transports import ALL, KINDS, QUICK, close, failure_of, in_use, make, post
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import trustme
+
+    from tests.transports import Made
 
 pytestmark = pytest.mark.anyio
 
@@ -39,18 +40,18 @@ def leaving(request: Received) -> Answer:
             return Answer(body=[b"one", b"two", HOLD])
 
 
-async def early_break(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def early_break(transport: Made, server: ScriptedServer) -> None:
     stream = await transport.stream(post(server), QUICK)
     async for _ in stream:
         break
     await stream.aclose()
 
 
-async def unread(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def unread(transport: Made, server: ScriptedServer) -> None:
     await (await transport.stream(post(server), QUICK)).aclose()
 
 
-async def consumer_fails(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def consumer_fails(transport: Made, server: ScriptedServer) -> None:
     stream = await transport.stream(post(server), QUICK)
     with pytest.raises(KeyError):  # noqa: PT012
         try:
@@ -60,7 +61,7 @@ async def consumer_fails(transport: HttpxTransport, server: ScriptedServer) -> N
             await stream.aclose()
 
 
-async def error_status(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def error_status(transport: Made, server: ScriptedServer) -> None:
     stream = await transport.stream(post(server, "/error"), QUICK)
     assert stream.status == 500
     await stream.aclose()
@@ -68,19 +69,19 @@ async def error_status(transport: HttpxTransport, server: ScriptedServer) -> Non
     assert len(await stream.read()) == 100_000
 
 
-async def cancelled(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def cancelled(transport: Made, server: ScriptedServer) -> None:
     with anyio.CancelScope() as scope:
         stream = await transport.stream(post(server), QUICK)
         async for _ in stream:
             scope.cancel()
 
 
-async def cancelled_at_headers(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def cancelled_at_headers(transport: Made, server: ScriptedServer) -> None:
     with anyio.move_on_after(0.003):
         await transport.stream(post(server, "/silent"), QUICK)
 
 
-async def cancelled_twice(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def cancelled_twice(transport: Made, server: ScriptedServer) -> None:
     """The second time while the first cancellation closes; asyncio's own `cancel` passes through shielded scopes."""
 
     async def read() -> None:
@@ -100,10 +101,11 @@ async def cancelled_twice(transport: HttpxTransport, server: ScriptedServer) -> 
             outer.cancel()
 
 
-async def closed_elsewhere(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def closed_elsewhere(transport: Made, server: ScriptedServer) -> None:
     stream = await transport.stream(post(server), QUICK)
-    await anext(stream)
-    await anext(stream)
+    seen = b""
+    while seen != b"onetwo":
+        seen += await anext(stream)
 
     async def read() -> None:
         error = await failure_of(anext(stream))
@@ -119,25 +121,25 @@ async def closed_elsewhere(transport: HttpxTransport, server: ScriptedServer) ->
         assert in_use(transport) == 0
 
 
-async def no_first_byte(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def no_first_byte(transport: Made, server: ScriptedServer) -> None:
     error = await failure_of(transport.send(post(server, "/silent"), Timeouts(first_byte=0.004)))
     assert isinstance(error, ModelTimeoutError)
 
 
-async def no_next_byte(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def no_next_byte(transport: Made, server: ScriptedServer) -> None:
     stream = await transport.stream(post(server), Timeouts(read=0.004))
     error = await failure_of(stream.read())
     assert isinstance(error, ModelTimeoutError)
     await stream.aclose()
 
 
-async def abandoned(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def abandoned(transport: Made, server: ScriptedServer) -> None:
     stream = await transport.stream(post(server), QUICK)
     await anext(stream)
     stream.abandon()
 
 
-async def dropped(transport: HttpxTransport, server: ScriptedServer) -> None:
+async def dropped(transport: Made, server: ScriptedServer) -> None:
     await anext(await transport.stream(post(server), QUICK))
 
 
@@ -166,12 +168,12 @@ def _running_asyncio() -> Any:
         return None
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx2"])
+@pytest.mark.parametrize("kind", ["httpx", "fast", "passed fast", "passed httpx2"])
 @pytest.mark.parametrize("leave", WAYS, ids=lambda way: way.__name__)
 async def test_every_way_out_gives_the_connection_back(leave: Callable[..., Awaitable[None]], kind: str):
     with ScriptedServer(leaving) as server:
-        transport = make(kind, max_connections=2)
-        for _ in range(50 if kind == "own" else 20):
+        transport = make(kind)
+        for _ in range(50 if kind in KINDS else 20):
             await leave(transport, server)
         response = await transport.send(post(server, "/ok"), QUICK)
         assert (response.body, in_use(transport)) == (b"ok", 0)
@@ -179,7 +181,7 @@ async def test_every_way_out_gives_the_connection_back(leave: Callable[..., Awai
         gc.collect()  # an async generator left behind would be reported now
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx", "httpx2"])
+@pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("native", [False, True], ids=["scope", "task"])
 async def test_cancellation_at_any_moment_under_contention_loses_no_connection(
     kind: str, native: bool, anyio_backend: str
@@ -189,10 +191,10 @@ async def test_cancellation_at_any_moment_under_contention_loses_no_connection(
         pytest.skip("only asyncio has another cancellation than that of scopes")
     chance = random.Random(7)
 
-    async def call(server: ScriptedServer, transport: HttpxTransport) -> None:
+    async def call(server: ScriptedServer, transport: Made) -> None:
         await (await transport.stream(post(server), QUICK)).read()
 
-    async def worker(server: ScriptedServer, transport: HttpxTransport) -> None:
+    async def worker(server: ScriptedServer, transport: Made) -> None:
         for _ in range(25):
             delay = chance.random() * 0.006
             if native:
@@ -206,7 +208,7 @@ async def test_cancellation_at_any_moment_under_contention_loses_no_connection(
                     await call(server, transport)
 
     with ScriptedServer(lambda _: Answer(body=[b"a", 0.001, b"b"], keep_alive=chance.random() < 0.7)) as server:
-        transport = make(kind, max_connections=2)
+        transport = make(kind)
         async with anyio.create_task_group() as group:
             for _ in range(6):
                 group.start_soon(worker, server, transport)
@@ -216,14 +218,15 @@ async def test_cancellation_at_any_moment_under_contention_loses_no_connection(
         gc.collect()
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("leave", WAYS, ids=lambda way: way.__name__)
 async def test_every_way_out_of_tls(
-    leave: Callable[..., Awaitable[None]], tls_server: ScriptedServer, authority: trustme.CA
+    kind: str, leave: Callable[..., Awaitable[None]], tls_server: ScriptedServer, authority: trustme.CA
 ):
     tls_server.handler = leaving
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    transport = HttpxTransport(verify=context, max_connections=2)
+    transport = make(kind, verify=context)
     for _ in range(3):
         await leave(transport, tls_server)
     response = await transport.send(post(tls_server, "/ok"), QUICK)
@@ -232,7 +235,7 @@ async def test_every_way_out_of_tls(
     gc.collect()
 
 
-@pytest.mark.parametrize("kind", ["own", "httpx2"])
+@pytest.mark.parametrize("kind", ["httpx", "fast", "passed fast", "passed httpx2"])
 async def test_a_cancelled_handshake_leaves_no_socket(kind: str):
     """One that nobody closed would be reported when it is collected."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -246,9 +249,10 @@ async def test_a_cancelled_handshake_leaves_no_socket(kind: str):
         gc.collect()
 
 
-async def test_close_takes_dropped_streams_along(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_close_takes_dropped_streams_along(kind: str, server: ScriptedServer):
     server.add(Answer(body=[b"one", HOLD]))
-    transport = make("own")
+    transport = make(kind)
     stream = await transport.stream(post(server), QUICK)
     await anext(stream)
     stream.abandon()
@@ -258,9 +262,10 @@ async def test_close_takes_dropped_streams_along(server: ScriptedServer):
     await anyio.to_thread.run_sync(server.wait_closed)
 
 
-async def test_two_readers_of_one_stream_are_an_error(server: ScriptedServer):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_two_readers_of_one_stream_are_an_error(kind: str, server: ScriptedServer):
     server.add(Answer(body=[HOLD]))
-    transport = make("own")
+    transport = make(kind)
     stream = await transport.stream(post(server), QUICK)
 
     async def read() -> None:
