@@ -15,6 +15,9 @@ EVENTS = 500
 PACED_EVENTS = 50
 PAUSE = 0.001
 """Seconds between the events of the paced stream."""
+SLOW_EVENTS = 20
+SLOW_PAUSE = 0.1
+"""Of streams that are to be open at the same time."""
 PIECE = 16 * 1024
 """Bytes of an HTTP chunk where a proxy has gathered events."""
 
@@ -151,5 +154,6 @@ ANSWERS = {
     "events": _streamed(EVENTS),
     "pieces": Answer("".join(words(EVENTS)), _in_pieces(b"".join(events(EVENTS))), stream=True),
     "paced": _streamed(PACED_EVENTS, PAUSE),
+    "slow": _streamed(SLOW_EVENTS, SLOW_PAUSE),
 }
 """By the first segment of the path that is asked for."""

@@ -24,6 +24,7 @@ _CLIENT = """
 from modelwire import OpenAIChatCompletionClient, UserMessage
 client = OpenAIChatCompletionClient(model="gpt-4.1", api_key="sk-benchmark", base_url=sys.argv[1])
 """
+_FAST_CLIENT = _CLIENT.replace("base_url", 'transport="fast", base_url')
 _ANSWER = """
 import asyncio
 async def first():
@@ -47,6 +48,8 @@ PROGRAMS = {
     "modelwire, first message": "from modelwire import UserMessage; UserMessage(content='Hello')",
     "modelwire, client made": _CLIENT,
     "modelwire, first answer": _CLIENT + _ANSWER,
+    "modelwire fast, client made": _FAST_CLIENT,
+    "modelwire fast, first answer": _FAST_CLIENT + _ANSWER,
     HTTPX_FIRST: _HTTPX_ANSWER,
 }
 """What is run in a fresh process each."""

@@ -48,24 +48,26 @@ def run_streams(effort: Effort) -> Iterator[Result]:
 def _calls(server: str, case: str, asked: Work, effort: Effort) -> Result:
     clients = [kind(server, case, asked) for kind in CALLERS]
     asks = {client.name: client.call for client in clients}
-    with _contenders(clients, asks, ANSWERS[case].text) as contenders:
-        return measure(Comparison(f"call: {asked.title}, answer of {case}", contenders, BASELINES), effort)
+    with contenders(clients, asks, ANSWERS[case].text) as made:
+        return measure(Comparison(f"call: {asked.title}, answer of {case}", made, BASELINES), effort)
 
 
 def _streams(server: str, case: str, title: str, count: int, effort: Effort) -> Result:
     clients = [kind(server, case, work.question()) for kind in STREAMERS]
     asks = {client.name: client.stream for client in clients}
-    with _contenders(clients, asks, ANSWERS[case].text) as contenders:
-        return measure(Comparison(title, contenders, BASELINES, count), effort)
+    with contenders(clients, asks, ANSWERS[case].text) as made:
+        return measure(Comparison(title, made, BASELINES, count), effort)
 
 
 @contextmanager
-def _contenders(clients: Sequence[Client], asks: Mapping[str, Ask], expected: str) -> Generator[list[Contender]]:
+def contenders(
+    clients: Sequence[Client], asks: Mapping[str, Ask], expected: str, *, at_once: int = 1
+) -> Generator[list[Contender]]:
     """All in one event loop, each with its connections warm, and checked: a wrong answer may well be a fast one."""
     with asyncio.Runner() as runner:
         try:
             runner.run(_check(asks, expected))
-            yield [Contender(name, _repeated(runner, ask)) for name, ask in asks.items()]
+            yield [Contender(name, _repeated(runner, ask, at_once)) for name, ask in asks.items()]
         finally:
             runner.run(_close(clients))
 
@@ -82,9 +84,12 @@ async def _close(clients: Sequence[Client]) -> None:
             stack.push_async_callback(client.aclose)
 
 
-def _repeated(runner: asyncio.Runner, ask: Ask) -> Callable[[int], None]:
+def _repeated(runner: asyncio.Runner, ask: Ask, at_once: int) -> Callable[[int], None]:
     async def repeat(times: int) -> None:
         for _ in range(times):
-            await ask()
+            if at_once == 1:
+                await ask()
+            else:
+                await asyncio.gather(*(ask() for _ in range(at_once)))
 
     return lambda times: runner.run(repeat(times))

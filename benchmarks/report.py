@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Effort, Result, Row
 
-PACKAGES = ("modelwire", "httpx", "httpcore", "h11", "anyio", "msgspec")
+PACKAGES = ("modelwire", "httpx", "httpcore", "h11", "httptools", "anyio", "msgspec")
 
 
 def table(result: Result) -> str:

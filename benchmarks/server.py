@@ -34,6 +34,15 @@ def loopback() -> Generator[str]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
+def open_many_files() -> None:
+    """Let this process have as many connections as the system allows it."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class _Connection(asyncio.Protocol):
     """Answers the requests of one connection, in order."""
 
@@ -69,7 +78,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=4096)
     async with server:
         print(server.sockets[0].getsockname()[1], flush=True)
         # Ends when the parent closes it, or is gone.
@@ -77,4 +86,5 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
+    open_many_files()
     asyncio.run(_serve())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.clients.bare_httpx import HttpxJson, HttpxPrepared
-from benchmarks.clients.modelwire_client import ModelwireEvents, ModelwireInMemory, ModelwireText
+from benchmarks.clients.modelwire_client import ModelwireEvents, ModelwireFast, ModelwireInMemory, ModelwireText
 from benchmarks.clients.reference import ReferenceClient
 
 if TYPE_CHECKING:
@@ -45,8 +45,16 @@ class Streamer(Client, Protocol):
         ...
 
 
-CALLERS: tuple[type[Caller], ...] = (ModelwireEvents, ModelwireInMemory, HttpxJson, HttpxPrepared, ReferenceClient)
+CALLERS: tuple[type[Caller], ...] = (
+    ModelwireFast,
+    ModelwireEvents,
+    ModelwireInMemory,
+    HttpxJson,
+    HttpxPrepared,
+    ReferenceClient,
+)
 STREAMERS: tuple[type[Streamer], ...] = (
+    ModelwireFast,
     ModelwireEvents,
     ModelwireText,
     ModelwireInMemory,

@@ -1,6 +1,6 @@
-"""The limit: one kept-alive connection, an `asyncio.Protocol`, and msgspec. What any client costs beyond this is its own.
+"""The limit: kept-alive connections, an `asyncio.Protocol` each, and msgspec. What any client costs beyond this is its own.
 
-It has no pool, no retries, no TLS, no redirects, no decompression and no time limits; it is a yardstick, not a client.
+It has no bounds, no retries, no TLS, no redirects, no decompression and no time limits; it is a yardstick, not a client.
 """
 
 # ruff: noqa: D102  # what the methods do is said once, by `Caller` and `Streamer`
@@ -157,13 +157,16 @@ class ReferenceClient:
             f"POST /{case}/v1/chat/completions HTTP/1.1\r\nhost: {parts.netloc}\r\naccept: application/json\r\n"
             "content-type: application/json\r\nauthorization: Bearer sk-benchmark\r\n"
         ).encode()
-        self._connection: _Connection | None = None
+        self._made: list[_Connection] = []
+        self._idle: list[_Connection] = []
 
     async def _connected(self) -> _Connection:
-        if self._connection is None:
-            loop = asyncio.get_running_loop()
-            _, self._connection = await loop.create_connection(_Connection, self._host, self._port)
-        return self._connection
+        if self._idle:
+            return self._idle.pop()
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(_Connection, self._host, self._port)
+        self._made.append(connection)
+        return connection
 
     async def call(self) -> str:
         connection = await self._connected()
@@ -171,6 +174,7 @@ class ReferenceClient:
         body = b""
         while pieces := await connection.read():
             body += b"".join(pieces)
+        self._idle.append(connection)
         return wire.text_of(wire.decode_answer(body))
 
     async def stream(self) -> str:
@@ -179,8 +183,9 @@ class ReferenceClient:
         texts: list[str] = []
         async for chunk in _Chunks(connection):
             texts.append(wire.delta_of(chunk))
+        self._idle.append(connection)
         return "".join(texts)
 
     async def aclose(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        for connection in self._made:
+            connection.close()
