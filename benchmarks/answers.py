@@ -140,7 +140,8 @@ def _chunk(choices: list[Any], usage: Any) -> bytes:
     return b"data: %b\n\n" % _json(chunk)
 
 
-def _in_pieces(body: bytes) -> tuple[bytes, ...]:
+def in_pieces(body: bytes) -> tuple[bytes, ...]:
+    """A body as a proxy passes it on that has gathered events."""
     return tuple(body[start : start + PIECE] for start in range(0, len(body), PIECE))
 
 
@@ -152,7 +153,7 @@ ANSWERS = {
     "1kB": whole(1000),
     "20kB": whole(20_000),
     "events": _streamed(EVENTS),
-    "pieces": Answer("".join(words(EVENTS)), _in_pieces(b"".join(events(EVENTS))), stream=True),
+    "pieces": Answer("".join(words(EVENTS)), in_pieces(b"".join(events(EVENTS))), stream=True),
     "paced": _streamed(PACED_EVENTS, PAUSE),
     "slow": _streamed(SLOW_EVENTS, SLOW_PAUSE),
 }

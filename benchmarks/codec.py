@@ -6,14 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import wire, work
-from benchmarks.answers import ANSWERS, EVENTS
+from benchmarks.answers import ANSWERS, EVENTS, in_pieces, words
+from benchmarks.dialects import DIALECTS
 from benchmarks.measure import Comparison, Contender, measure
 from modelwire import OpenAICompatibleChatCompletionClient, TextDelta
+from modelwire.providers import codec_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.answers import Answer
+    from benchmarks.dialects import Dialect
     from benchmarks.measure import Effort, Result
     from benchmarks.work import Work
 
@@ -28,6 +31,9 @@ def run(effort: Effort) -> Iterator[Result]:
         yield measure(decode(case, ANSWERS[case]), effort)
     yield measure(stream("an event a read", ANSWERS["events"]), effort)
     yield measure(stream("16 kB reads", ANSWERS["pieces"]), effort)
+    for dialect in DIALECTS:
+        yield measure(stream_of(dialect, "an event a read", dialect.frames), effort)
+        yield measure(stream_of(dialect, "16 kB reads", in_pieces(b"".join(dialect.frames))), effort)
 
 
 def encode(asked: Work) -> Comparison:
@@ -55,7 +61,7 @@ def decode(case: str, answer: Answer) -> Comparison:
         return wire.text_of(wire.decode_answer(body))
 
     ways = {MODELWIRE: modelwire, JSON: plain, STRUCTS: structs}
-    _check(ways, answer)
+    _check(ways, answer.text)
     return _comparison(f"decode: answer of {case}", ways)
 
 
@@ -75,8 +81,38 @@ def stream(title: str, answer: Answer) -> Comparison:
         return "".join([wire.delta_of(chunk) for piece in pieces for chunk in feed(piece)])
 
     ways = {MODELWIRE: modelwire, JSON: plain, STRUCTS: structs}
-    _check(ways, answer)
+    _check(ways, answer.text)
     return _comparison(f"stream decode, per event: {title}", ways, per=EVENTS)
+
+
+def stream_of(dialect: Dialect, title: str, pieces: tuple[bytes, ...]) -> Comparison:
+    """The same for another wire format."""
+    codec = codec_for(dialect.codec)
+
+    def modelwire() -> str:
+        feed = codec.stream_decoder().feed
+        return "".join([event.text for piece in pieces for event in feed(piece) if type(event) is TextDelta])
+
+    def plain() -> str:
+        return "".join([dialect.plain(json.loads(found)) for found in _events(dialect, pieces)])
+
+    def structs() -> str:
+        text, decode = dialect.text, dialect.decode
+        return "".join([text(decode(found)) for found in _events(dialect, pieces)])
+
+    ways = {MODELWIRE: modelwire, JSON: plain, STRUCTS: structs}
+    _check(ways, "".join(words(EVENTS)))
+    return _comparison(f"stream decode, per event: {dialect.title}, {title}", ways, per=EVENTS)
+
+
+def _events(dialect: Dialect, pieces: tuple[bytes, ...]) -> list[bytes]:
+    """The JSON of each event."""
+    end, rest = dialect.end, b""
+    found: list[bytes] = []
+    for piece in pieces:
+        *frames, rest = ((rest + piece) if rest else piece).split(end)
+        found += [frame[frame.index(b"{") :] for frame in frames]
+    return found
 
 
 def _client() -> OpenAICompatibleChatCompletionClient:
@@ -101,9 +137,9 @@ def _texts(chunk: dict[str, Any]) -> list[str]:
     return [choice["delta"].get("content") or "" for choice in chunk["choices"]]
 
 
-def _check(ways: dict[str, Callable[[], str]], answer: Answer) -> None:
+def _check(ways: dict[str, Callable[[], str]], expected: str) -> None:
     for name, way in ways.items():
-        if way() != answer.text:
+        if way() != expected:
             raise AssertionError(f"{name} reads another text: its time would mean nothing")
 
 

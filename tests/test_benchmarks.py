@@ -72,7 +72,7 @@ def test_json_has_every_value_and_the_ratios_to_the_baselines() -> None:
     found = json.loads(done.stdout)
     assert found["environment"]["rounds"] == 2
     assert found["environment"]["packages"]["msgspec"]
-    assert len(found["suites"]["codec"]) == 7
+    assert len(found["suites"]["codec"]) == 15
     for comparison in found["suites"]["codec"]:
         assert [row["name"] for row in comparison["rows"]] == ROWS["codec"]
         for row in comparison["rows"]:

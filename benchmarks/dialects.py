@@ -1,0 +1,224 @@
+"""Streamed answers of the other wire formats: their events as servers send them, and the least that reads their text."""
+
+# ruff: noqa: D101  # each is called as the provider's documentation calls it
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from benchmarks.answers import EVENTS, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Dialect(NamedTuple):
+    """A wire format, and an answer in it with `EVENTS` deltas of text."""
+
+    title: str
+    codec: str
+    """Its name in `modelwire.providers`."""
+    frames: tuple[bytes, ...]
+    """The body, an event each."""
+    end: bytes
+    """What ends an event."""
+    decode: Callable[[bytes], Any]
+    """The JSON of an event to a struct."""
+    text: Callable[[Any], str]
+    """The text that such a struct adds."""
+    plain: Callable[[dict[str, Any]], str]
+    """The same of a dict."""
+
+
+def _sse(event: dict[str, Any], end: bytes = b"\n\n", *, named: bool = False, spaced: bool = False) -> bytes:
+    name = b"event: %b\n" % event["type"].encode() if named else b""
+    separators = (",", ": ") if spaced else (",", ":")
+    return b"%bdata: %b%b" % (name, json.dumps(event, ensure_ascii=False, separators=separators).encode(), end)
+
+
+# Anthropic: https://platform.claude.com/docs/en/build-with-claude/streaming --------------------------------------------
+
+
+class AnthropicDelta(Struct):
+    type: str | None = None
+    text: str | None = None
+
+
+class AnthropicEvent(Struct):
+    type: str
+    index: int = 0
+    delta: AnthropicDelta | None = None
+
+
+def _anthropic() -> Dialect:
+    usage = {"input_tokens": 42, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
+    message = {"id": "msg_01", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": []}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "ping"},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
+            for word in words(EVENTS)
+        ),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {**usage, "output_tokens": EVENTS},
+        },
+        {"type": "message_stop"},
+    ]
+    return Dialect(
+        title="Anthropic",
+        codec="anthropic",
+        frames=tuple(_sse(event, named=True) for event in events),
+        end=b"\n\n",
+        decode=Decoder(AnthropicEvent).decode,
+        text=lambda event: (event.delta.text or "") if event.delta else "",
+        plain=lambda event: event.get("delta", {}).get("text", ""),
+    )
+
+
+# OpenAI's Responses API: https://platform.openai.com/docs/api-reference/responses-streaming ----------------------------
+
+
+class ResponsesEvent(Struct):
+    type: str
+    output_index: int | None = None
+    delta: str | None = None
+
+
+def _responses() -> Dialect:
+    text = "".join(words(EVENTS))
+    item = {"id": "msg_68a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5", "type": "message", "role": "assistant"}
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+    whole = {**item, "status": "completed", "content": [part]}
+    response: dict[str, Any] = {
+        "id": "resp_68a1b2c3",
+        "object": "response",
+        "model": "gpt-4.1-2025-04-14",
+        "output": [],
+    }
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    usage = {"input_tokens": 42, "output_tokens": EVENTS, "total_tokens": 42 + EVENTS}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {**response, "status": "in_progress"}},
+        {"type": "response.in_progress", "response": {**response, "status": "in_progress"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+        {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
+        *(
+            {"type": "response.output_text.delta", **place, "delta": word, "logprobs": [], "obfuscation": "x7Kp2QmZ"}
+            for word in words(EVENTS)
+        ),
+        {"type": "response.output_text.done", **place, "text": text, "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": whole},
+        {
+            "type": "response.completed",
+            "response": {**response, "status": "completed", "output": [whole], "usage": usage},
+        },
+    ]
+    numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
+    return Dialect(
+        title="Responses",
+        codec="openai-responses",
+        frames=tuple(_sse(event, named=True) for event in numbered),
+        end=b"\n\n",
+        decode=Decoder(ResponsesEvent).decode,
+        text=lambda event: event.delta or "",
+        plain=lambda event: event.get("delta", ""),
+    )
+
+
+# Gemini: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent -------------------------------
+
+
+class GeminiPart(Struct):
+    text: str = ""
+
+
+class GeminiContent(Struct):
+    parts: list[GeminiPart] = []
+
+
+class GeminiCandidate(Struct):
+    content: GeminiContent
+
+
+class GeminiUsage(Struct, rename="camel"):
+    prompt_token_count: int
+    candidates_token_count: int
+    total_token_count: int
+
+
+class GeminiChunk(Struct, rename="camel"):
+    candidates: list[GeminiCandidate]
+    usage_metadata: GeminiUsage | None = None
+
+
+def _gemini() -> Dialect:
+    def chunk(number: int, word: str, **more: str) -> dict[str, Any]:
+        return {
+            "candidates": [{"content": {"parts": [{"text": word}], "role": "model"}, **more, "index": 0}],
+            "usageMetadata": {
+                "promptTokenCount": 42,
+                "candidatesTokenCount": number + 1,
+                "totalTokenCount": 43 + number,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 42}],
+                "serviceTier": "standard",
+            },
+            "modelVersion": "gemini-2.5-flash",
+            "responseId": "6r6FarDODNmynsEP8cLCoQk",
+        }
+
+    *most, last = words(EVENTS)
+    chunks = [chunk(number, word) for number, word in enumerate(most)]
+    chunks.append(chunk(EVENTS - 1, last, finishReason="STOP"))
+    return Dialect(
+        title="Gemini",
+        codec="gemini",
+        frames=tuple(_sse(chunk, b"\r\n\r\n", spaced=True) for chunk in chunks),
+        end=b"\r\n\r\n",
+        decode=Decoder(GeminiChunk).decode,
+        text=lambda chunk: "".join([part.text for part in chunk.candidates[0].content.parts]),
+        plain=lambda chunk: "".join([part["text"] for part in chunk["candidates"][0]["content"]["parts"]]),
+    )
+
+
+# Ollama: https://github.com/ollama/ollama/blob/main/docs/api.md --------------------------------------------------------
+
+
+class OllamaMessage(Struct):
+    content: str = ""
+
+
+class OllamaLine(Struct):
+    message: OllamaMessage
+    done: bool = False
+
+
+def _ollama() -> Dialect:
+    def line(word: str, **more: object) -> bytes:
+        facts = {"model": "qwen3:14b", "created_at": "2026-11-23T12:00:00.284159Z"}
+        answer = {**facts, "message": {"role": "assistant", "content": word}, "done": bool(more), **more}
+        return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+    durations = {"total_duration": 5191566416, "load_duration": 5025959, "prompt_eval_duration": 325953000}
+    last = line("", done_reason="stop", prompt_eval_count=42, eval_count=EVENTS, eval_duration=4799921000, **durations)
+    return Dialect(
+        title="Ollama",
+        codec="ollama",
+        frames=(*map(line, words(EVENTS)), last),
+        end=b"\n",
+        decode=Decoder(OllamaLine).decode,
+        text=lambda line: line.message.content,
+        plain=lambda line: line["message"]["content"],
+    )
+
+
+DIALECTS = (_anthropic(), _responses(), _gemini(), _ollama())
