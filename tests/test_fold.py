@@ -286,10 +286,9 @@ def test_calls_are_kept_by_their_keys() -> None:
     assert builder.arguments("x", "free") == ToolCallDelta(arguments="free", index=1)
     builder.arguments(7, "}")
     assert builder.open_calls() == [7, "x"]
-    assert builder.call_id(7) == "c"
     assert builder.open_call("x") == ToolCallStart(id="d", name="g", index=1, custom=True)
     assert builder.end_call(7, RAW) == PartEnd(
         part=FunctionCall(id="c", name="f", arguments="{}", provider_data=RAW), index=0
     )
-    assert builder.call_id(7) is None
+    assert builder.open_call(7) is None
     assert builder.open_calls() == ["x"]

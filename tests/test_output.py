@@ -15,7 +15,7 @@ import msgspec
 import pydantic
 import pytest
 
-from modelwire._schema_lowering import fits_openai_strict, openai_strict
+from modelwire._schema_lowering import openai_strict
 from modelwire.errors import BadRequestError, OutputValidationError
 from modelwire.output import parse_output, response_schema, strip_optional_nulls
 from modelwire.types import ResponseFormat
@@ -148,7 +148,7 @@ def test_types_fit_the_strict_subset(target):
     schema = response_schema(target).schema
 
     assert schema is not None
-    assert fits_openai_strict(schema)
+    assert openai_strict(schema).schema
 
 
 def test_the_wrapper_holds_the_value_and_the_root_its_definitions():

@@ -123,11 +123,6 @@ class EventBuilder:
         """The beginning of the open call of this key; `None` when none is open."""
         return self._calls.get(key)
 
-    def call_id(self, key: object) -> str | None:
-        """Id of the open call of this key; `None` when none is open."""
-        start = self._calls.get(key)
-        return start.id if start is not None else None
-
     def arguments(self, key: object, fragment: str) -> ToolCallDelta:
         """More of a call's arguments."""
         self._arguments[key].append(fragment)

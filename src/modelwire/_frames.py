@@ -11,6 +11,8 @@ from modelwire.errors import ProtocolError
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes in one frame: a generated image or a long document in base64 fits, a runaway server does not."""
 
+_CR = b"\r"[0]
+"""A number, because `in` takes a tenth of the time that it takes with `bytes`."""
 _BOM = b"\xef\xbb\xbf"
 _STRAY = b'{}[]<> \t"'
 """First bytes of lines that belong to JSON or to a web page; a field of an event begins with a letter."""
@@ -19,6 +21,14 @@ _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 def _too_large(bound: int) -> ProtocolError:
     return ProtocolError(f"one frame of the stream is larger than {bound} bytes; the server does not end its frames")
+
+
+def _with(data: list[bytes], only: bytes | None, line: bytes) -> list[bytes]:
+    """The lines of an event's data with another one."""
+    if only is not None:
+        return [only, line]
+    data.append(line)
+    return data
 
 
 class SseFramer:
@@ -66,12 +76,13 @@ class SseFramer:
         """
         if self._first is not None:
             chunk = self._skip_bom(chunk)
-        if self._cr or b"\r" in chunk:
-            chunk = self._lf_only(chunk)
         if self.stray:
             self._earlier = len(self.stray)
-        lines = chunk.split(b"\n")
-        rest = lines.pop()
+        if self._cr or _CR in chunk:
+            lines, rest = self._lines(chunk)
+        else:
+            lines = chunk.split(b"\n")
+            rest = lines.pop()
         if not lines:
             if rest:
                 self._keep(rest)
@@ -82,25 +93,33 @@ class SseFramer:
             self._parts_size = 0
         events: list[bytes] = []
         data = self._data
+        only: bytes | None = None  # the event's data while it is one line, as nearly always
         for line in lines:
-            if line[:6] == b"data: ":
-                data.append(line[6:])
-            elif not line:
-                if data:
-                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+            if not line:
+                if only is not None:
+                    events.append(only)
+                    only = None
+                elif data:
+                    events.append(b"\n".join(data))
                     data = []
-            elif line[:5] == b"data:":
-                data.append(line[5:])
-            elif line == b"data":
-                data.append(b"")
-            elif line[:1] in _STRAY:
+            elif line[:6] == b"data: ":
+                if only is None and not data:
+                    only = line[6:]
+                else:
+                    data, only = _with(data, only, line[6:]), None
+            elif line[:6] == b"event:":
+                pass
+            elif line[:5] == b"data:" or line == b"data":
+                data, only = _with(data, only, line[5:]), None
+            elif line[0] in _STRAY:
                 self._note_stray(line, len(events))
+        if only is not None:
+            data = [only]
         if data:
             self._note_data(data)
-        else:
+        elif self._data:
             self._data = data
-            if self._counted:
-                self._counted = self._data_size = 0
+            self._counted = self._data_size = 0
         if rest:
             self._keep(rest)
         return events
@@ -160,19 +179,26 @@ class SseFramer:
         self._first = None
         return head.removeprefix(_BOM)
 
-    def _lf_only(self, chunk: bytes) -> bytes:
+    def _lines(self, chunk: bytes) -> tuple[list[bytes], bytes]:
+        """The lines that end in `chunk` however lines end here, and the beginning of the next."""
         if self._cr and chunk:
             chunk = chunk.removeprefix(b"\n")
             self._cr = False
+        lines = chunk.splitlines()  # of bytes: at LF, CR and CRLF, and nothing else
         if chunk.endswith(b"\r"):
             self._cr = True
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        elif chunk and not chunk.endswith(b"\n"):
+            return lines, lines.pop()
+        return lines, b""
 
 
 class NdjsonFramer:
     """Lines of newline-delimited JSON; empty lines are skipped."""
 
     __slots__ = ("_bound", "_parts", "_size")
+
+    stray: tuple[bytes, ...] = ()
+    """Every line is a frame."""
 
     def __init__(self, bound: int = MAX_FRAME) -> None:
         self._bound = bound
@@ -195,7 +221,7 @@ class NdjsonFramer:
             self._size += len(rest)
             if self._size > self._bound:
                 raise _too_large(self._bound)
-        return [line for line in lines if line.strip()]
+        return [line for line in lines if line and not line.isspace()]
 
     def close(self) -> list[bytes]:
         """The last line, which need not end in a line end."""

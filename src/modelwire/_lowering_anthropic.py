@@ -19,8 +19,8 @@ from modelwire._schema_lowering import (
     _TYPES,
     Lowered,
     _listed,
+    _Lowering,
     _only,
-    _OpenAIStrict,
     _Place,
     _ref_steps,
     _refused,
@@ -54,7 +54,7 @@ def anthropic_subset(schema: dict[str, Any]) -> Lowered:
         raise _too_deep("#") from None
 
 
-class _AnthropicSubset(_OpenAIStrict):
+class _AnthropicSubset(_Lowering):
     """The walk is that of strict mode (references, `allOf`, unions); what a schema may say is Anthropic's."""
 
     def lowered(self) -> Lowered:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from modelwire._schema_lowering import Lowered, Schema, _OpenAIStrict, _Place, _ref_steps, _refused, _unique
+from modelwire._schema_lowering import Lowered, Schema, _Lowering, _Place, _ref_steps, _refused, _unique
 
 # "While the full JSON Schema may be sent, not all features are supported. Specifically, only the following properties
 # are supported": https://ai.google.dev/api/generate-content#v1beta.GenerationConfig, `responseJsonSchema`.
@@ -54,8 +54,8 @@ def gemini_openapi_schema(schema: dict[str, Any]) -> Lowered:
     return _GeminiOpenApi(schema).lowered()
 
 
-class _GeminiJson(_OpenAIStrict):
-    """One lowering; see `_OpenAIStrict` for what they have in common: references, `allOf`, and the list of losses."""
+class _GeminiJson(_Lowering):
+    """One lowering; see `_Lowering` for what they have in common: references, `allOf`, and the list of losses."""
 
     def lowered(self) -> Lowered:
         flat, place = self.expanded(self.root, _Place())

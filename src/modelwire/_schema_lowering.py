@@ -74,18 +74,9 @@ def openai_strict(schema: dict[str, Any]) -> Lowered:
     object, objects with free keys, values of any type, and `allOf` whose members do not merge.
     """
     try:
-        return _OpenAIStrict(schema).lowered()
+        return _Lowering(schema).lowered()
     except RecursionError:
         raise _too_deep("#") from None
-
-
-def fits_openai_strict(schema: dict[str, Any]) -> bool:
-    """Whether `openai_strict` can rewrite `schema`."""
-    try:
-        openai_strict(schema)
-    except BadRequestError:
-        return False
-    return True
 
 
 def lowered_json(lower: Callable[[dict[str, Any]], Lowered], schema: dict[str, Any]) -> msgspec.Raw:
@@ -151,8 +142,11 @@ class _Place(NamedTuple):
         return self._replace(depth=self.depth + 1, inlined=self.inlined.union(refs))
 
 
-class _OpenAIStrict:
-    """One lowering: the definitions that it still owes and what it dropped."""
+class _Lowering:
+    """One lowering: the definitions that it still owes and what it dropped.
+
+    The rules are those of OpenAI's strict mode; other subsets override what they say otherwise.
+    """
 
     def __init__(self, root: Schema) -> None:
         self.root = root

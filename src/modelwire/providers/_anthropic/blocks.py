@@ -80,23 +80,23 @@ class Block:
 class TextBlock(Block):
     """Text, with its citations."""
 
-    __slots__ = ("_citations", "_own", "_pieces")
+    __slots__ = ("_citations", "_own", "pieces")
 
     def __init__(self, index: int, members: Members) -> None:
         super().__init__(index)
         begun = parts.text(members)
-        self._pieces = [begun.text] if begun and begun.text else []
+        self.pieces = [begun.text] if begun and begun.text else []
         self._citations: list[Citation] = list(begun.citations or ()) if begun else []
         self._own = parts.own(members)
 
     def begin(self) -> list[StreamEvent]:
-        events: list[StreamEvent] = [TextDelta(text=piece, index=self.index) for piece in self._pieces]
+        events: list[StreamEvent] = [TextDelta(text=piece, index=self.index) for piece in self.pieces]
         return events + [CitationDelta(citation=citation, index=self.index) for citation in self._citations]
 
     def delta(self, delta: WireDelta) -> StreamEvent | None:
         text = delta.text
         if text:
-            self._pieces.append(text)
+            self.pieces.append(text)
             return TextDelta(text=text, index=self.index)
         if not delta.citation:
             return None
@@ -107,12 +107,12 @@ class TextBlock(Block):
     def end(self) -> list[StreamEvent]:
         if self.empty or not (self._citations or self._own):
             return []
-        text = Text(text="".join(self._pieces), citations=self._citations or None, provider_data=self._own)
+        text = Text(text="".join(self.pieces), citations=self._citations or None, provider_data=self._own)
         return [PartEnd(part=text, index=self.index)]
 
     @property
     def empty(self) -> bool:
-        return not self._pieces and not self._citations
+        return not self.pieces and not self._citations
 
 
 class ThinkingBlock(Block):

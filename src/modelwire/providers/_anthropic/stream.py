@@ -7,23 +7,26 @@ gracefully": they become `ProviderEvent`s; pings are nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from modelwire import _http
 from modelwire._frames import SseFramer
-from modelwire.errors import ModelClientError, ProtocolError, StreamInterruptedError
+from modelwire.errors import ProtocolError, StreamInterruptedError
 from modelwire.providers._anthropic import decode, parts
-from modelwire.providers._anthropic.blocks import KNOWN_DELTAS, Block, ToolUseBlock, WireDelta, begun_block
+from modelwire.providers._anthropic.blocks import KNOWN_DELTAS, Block, TextBlock, ToolUseBlock, WireDelta, begun_block
 from modelwire.providers._anthropic.decode import NOTHING, WireAnswer, WireUsage
 from modelwire.providers._anthropic.errors import error_from_body, garbage
 from modelwire.providers._anthropic.parts import ORIGIN, Raw
 from modelwire.providers._errors import raise_stray
 from modelwire.providers._json import UNREADABLE
-from modelwire.types import Finish, PartEnd, ProviderEvent, RefusalDelta, Start, UsageUpdate
+from modelwire.providers._stream import FrameDecoder, only
+from modelwire.types import Finish, PartEnd, ProviderEvent, RefusalDelta, Start, TextDelta, UsageUpdate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelwire.types import StreamEvent
 
 
@@ -53,28 +56,21 @@ class WireUnknownDelta(msgspec.Struct):
 
 
 _event = msgspec.json.Decoder(WireEvent)
+_text_delta = only(WireDelta, type=Literal["text_delta"], text=str)
+_text_event = msgspec.json.Decoder(
+    only(WireEvent, type=Literal["content_block_delta"], index=int, delta=_text_delta)
+).decode
 _kind = msgspec.json.Decoder(WireKind)
 _unknown_delta = msgspec.json.Decoder(WireUnknownDelta)
 
 
-class AnthropicStreamDecoder:
+class AnthropicStreamDecoder(FrameDecoder[SseFramer]):
     """Bytes of one streamed answer to events; see `protocols.StreamDecoder`."""
 
-    __slots__ = (
-        "_answer",
-        "_block",
-        "_count",
-        "_done",
-        "_framer",
-        "_has_calls",
-        "_index",
-        "_started",
-        "_usage",
-        "error",
-    )
+    __slots__ = ("_answer", "_block", "_count", "_has_calls", "_index", "_more", "_place", "_started", "_usage")
 
     def __init__(self) -> None:
-        self._framer = SseFramer()
+        super().__init__(SseFramer())
         self._answer = WireAnswer()
         self._usage = WireUsage()
         self._block: Block | None = None
@@ -82,26 +78,12 @@ class AnthropicStreamDecoder:
         self._count = 0
         self._has_calls = False
         self._started = False
-        self._done = False
-        self.error: ModelClientError | None = None
+        self._more: Callable[[str], None]
+        self._place = 0
+        """Where text goes while `_texting`."""
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """The events that these bytes complete."""
-        if self.error is not None:
-            raise self.error
-        events: list[StreamEvent] = []
-        try:
-            for frame in self._framer.feed(data):
-                if self._done:
-                    break
-                self._on_frame(frame, events)
-            if self._framer.stray and not self._done:
-                raise_stray(self._framer.stray, error_from_body)
-        except ModelClientError as error:
-            if not events:
-                raise
-            self.error = error
-        return events
+    def _on_stray(self) -> None:
+        raise_stray(self._framer.stray, error_from_body)
 
     def close(self) -> list[StreamEvent]:
         """No event: the answer is complete with `message_stop`, and only then."""
@@ -115,6 +97,16 @@ class AnthropicStreamDecoder:
             raise garbage(b"\n".join(outside), ValueError("no server-sent events"))
         what = "before message_stop" if self._started else "before its first event"
         raise StreamInterruptedError(f"{ORIGIN}: the stream ended {what}", status_code=200)
+
+    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+        event = _text_event(frame)
+        if event.index != self._index:
+            return False
+        text = event.delta.text
+        if text:
+            self._more(text)
+            events.append(TextDelta(text=text, index=self._place))
+        return True
 
     def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
         try:
@@ -210,6 +202,9 @@ class AnthropicStreamDecoder:
         if block is None or delta is None or event.index != self._index:
             raise _garbled(frame, ValueError("it adds to no block"))
         made = block.delta(delta)
+        if delta.text and isinstance(block, TextBlock):
+            self._more, self._place = block.pieces.append, block.index
+            self._expect_text()
         if made is not None:
             events.append(made)
         elif delta.type not in KNOWN_DELTAS:

@@ -19,7 +19,17 @@ from modelwire.providers._gemini.facts import ORIGIN
 from modelwire.providers._gemini.members import NOTHING, members, text
 from modelwire.providers._gemini.parts import own, part
 from modelwire.providers._gemini.wire import WirePlain, kept_of_candidate
-from modelwire.types import Audio, AudioDelta, CitationDelta, FunctionCall, PartEnd, Reasoning, Text
+from modelwire.types import (
+    Audio,
+    AudioDelta,
+    CitationDelta,
+    FunctionCall,
+    PartEnd,
+    Reasoning,
+    ReasoningDelta,
+    Text,
+    TextDelta,
+)
 
 if TYPE_CHECKING:
     from modelwire._fold import FinishReason
@@ -94,6 +104,24 @@ class StreamedCandidate:
             self.raw_reason = None
         self.kept |= kept_of_candidate(wire)
         self.raw_reason = decode.reason_word(wire.finish_reason) or self.raw_reason
+
+    @property
+    def writing(self) -> bool:
+        """Whether text or reasoning is open."""
+        return self._kind in ("text", "reasoning")
+
+    def more(self, plain: WirePlain, events: list[StreamEvent]) -> bool:
+        """More of the text or reasoning that is open, and nothing else; `False` where it is not of that kind."""
+        kind = "reasoning" if plain.thought else "text"
+        if kind != self._kind:
+            return False
+        self.raw_reason = None
+        self._pieces.append(plain.text)
+        index = self.builder.place(kind)
+        events.append(
+            ReasoningDelta(text=plain.text, index=index) if plain.thought else TextDelta(text=plain.text, index=index)
+        )
+        return True
 
     def close(self, events: list[StreamEvent]) -> None:
         """The end of what is open, and the sources of the texts, which come last."""

@@ -220,8 +220,13 @@ def usage(wire: WireUsage | None) -> Usage | None:
 _MODALITIES: dict[str | int, str] = {2: "IMAGE", 4: "AUDIO"}
 
 
+_NOTHING: dict[str | int, int] = {}
+
+
 def _by_modality(details: Iterable[WireModality] | None) -> dict[str | int, int]:
-    return {_MODALITIES.get(each.modality, each.modality): each.token_count for each in details or ()}
+    if not details:
+        return _NOTHING
+    return {_MODALITIES.get(each.modality, each.modality): each.token_count for each in details}
 
 
 def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:

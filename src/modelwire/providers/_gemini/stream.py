@@ -7,58 +7,65 @@ sources, or, between the steps of code execution, the rest of the answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import GenericAlias
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from modelwire._frames import SseFramer
-from modelwire.errors import ModelClientError, StreamInterruptedError
+from modelwire.errors import StreamInterruptedError
 from modelwire.providers._gemini import decode
 from modelwire.providers._gemini.candidate import Answer, StreamedCandidate
 from modelwire.providers._gemini.errors import error_from_body
 from modelwire.providers._gemini.facts import ORIGIN
-from modelwire.providers._gemini.wire import kept_of_answer, kept_of_usage
+from modelwire.providers._gemini.wire import (
+    WireAnswer,
+    WireCandidate,
+    WireContent,
+    WirePlain,
+    WireUsage,
+    kept_of_answer,
+    kept_of_usage,
+)
+from modelwire.providers._stream import FrameDecoder, only
 from modelwire.types import ChoiceEnd, Finish, LogprobsDelta, Start, UsageUpdate
 
 if TYPE_CHECKING:
     from modelwire._fold import FinishReason
     from modelwire.providers._gemini.members import Raw
-    from modelwire.providers._gemini.wire import WireAnswer, WireCandidate
     from modelwire.types import StreamEvent, Usage
 
 
-class GeminiStreamDecoder:
+_text_candidate = only(WireCandidate, index=(Literal[0], 0), content=only(WireContent, parts=tuple[WirePlain]))
+_text_chunk = msgspec.json.Decoder(
+    only(
+        WireAnswer,
+        "model_version",
+        "response_id",
+        candidates=GenericAlias(tuple, (_text_candidate,)),
+        usage_metadata=(WireUsage | None, None),
+    )
+).decode
+
+
+class GeminiStreamDecoder(FrameDecoder[SseFramer]):
     """Bytes of one streamed answer to events; see `protocols.StreamDecoder`."""
 
-    __slots__ = ("_answer", "_candidates", "_framer", "_kept", "_started", "_usage", "error")
+    __slots__ = ("_answer", "_beside", "_candidates", "_kept", "_started", "_usage")
 
     def __init__(self) -> None:
-        self._framer = SseFramer()
+        super().__init__(SseFramer())
         self._candidates: dict[int, StreamedCandidate] = {}
         self._kept: dict[str, Raw] = {}
         self._usage: Usage | None = None
+        self._beside: object = None
+        """What the last counts were told with."""
         self._answer = Answer()
         self._started = False
-        self.error: ModelClientError | None = None
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """The events that these bytes complete."""
-        if self.error is not None:
-            raise self.error
-        return self.chunks(self._framer.feed(data))
 
     def chunks(self, chunks: list[bytes]) -> list[StreamEvent]:
-        """The events of these chunks. An error among them waits until those before it were delivered."""
-        events: list[StreamEvent] = []
-        try:
-            for chunk in chunks:
-                self._chunk(chunk, events)
-            self._check_stray()
-        except ModelClientError as error:
-            if not events:
-                raise
-            self.error = error
-        return events
+        """The events of chunks that came without framing."""
+        return self._events_of(chunks)
 
     def close(self) -> list[StreamEvent]:
         """The events that the end of the bytes completes: it is the end of the answer where that had a reason."""
@@ -76,6 +83,9 @@ class GeminiStreamDecoder:
         what = "before its finishReason" if self._started else "before its first event"
         raise StreamInterruptedError(f"{ORIGIN}: the stream ended {what}")
 
+    def _on_stray(self) -> None:
+        self._check_stray()
+
     def _check_stray(self, rest: bytes = b"") -> None:
         """Raise the error that stands as bare JSON, perhaps on several lines, between the events."""
         if self._framer.stray or rest:
@@ -83,7 +93,16 @@ class GeminiStreamDecoder:
             if error:
                 raise error
 
-    def _chunk(self, frame: bytes, events: list[StreamEvent]) -> None:
+    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+        chunk = _text_chunk(frame)
+        piece = chunk.candidates[0].content.parts[0]
+        if not piece.text or not self._candidates[0].more(piece, events):
+            return False
+        if chunk.usage_metadata is not None:
+            self._note_usage(chunk.usage_metadata, events)
+        return True
+
+    def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
         chunk = decode.read(frame)
         answer = self._answer
         answer.id = chunk.response_id or answer.id
@@ -98,23 +117,27 @@ class GeminiStreamDecoder:
                 self._candidate(decode.candidate_index(candidate, at), candidate, events)
         except decode.UNREADABLE as error:
             raise decode.garbage(frame, error) from None
-        self._note_usage(chunk, events if len(events) > before else None)
+        if chunk.usage_metadata is not None:
+            self._note_usage(chunk.usage_metadata, events if len(events) > before else None)
 
     def _candidate(self, index: int, wire: WireCandidate, events: list[StreamEvent]) -> None:
         candidate = self._candidates.get(index)
         if candidate is None:
             candidate = self._candidates[index] = StreamedCandidate(index, self._answer)
         candidate.add(wire, events)
+        if not index and candidate.writing:
+            self._expect_text()
         tokens = decode.logprobs(wire.logprobs_result)
         if tokens:
             events.append(LogprobsDelta(logprobs=tokens, choice=index))
 
-    def _note_usage(self, chunk: WireAnswer, events: list[StreamEvent] | None) -> None:
+    def _note_usage(self, wire: WireUsage, events: list[StreamEvent] | None) -> None:
         """Counts are cumulative: the last ones count. They are told together with content, not alone."""
-        if chunk.usage_metadata is None:
-            return
-        self._kept |= kept_of_usage(chunk.usage_metadata)
-        usage = decode.usage(chunk.usage_metadata)
+        beside = kept_of_usage.read(wire)
+        if beside != self._beside:
+            self._beside = beside
+            self._kept |= kept_of_usage(wire)
+        usage = decode.usage(wire)
         if usage is not None and usage != self._usage:
             self._usage = usage
             if events is not None:

@@ -90,12 +90,12 @@ class Kept:
 
     def __init__(self, **attributes: str) -> None:
         self._names = tuple(attributes)
-        self._read = attrgetter(*attributes.values())
+        self.read = attrgetter(*attributes.values())
         self._nothing = (NOTHING,) * len(attributes)
 
     def __call__(self, wire: msgspec.Struct) -> dict[str, Raw]:
         """Copies of those members that say something."""
-        values: tuple[Raw, ...] = self._read(wire)
+        values: tuple[Raw, ...] = self.read(wire)
         if values == self._nothing:  # as in nearly all chunks
             return {}
         found = zip(self._names, values, strict=True)

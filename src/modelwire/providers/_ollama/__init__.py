@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
 from modelwire.providers._ollama import decode, encode, read
-from modelwire.providers._ollama.decode import OllamaStreamDecoder
+from modelwire.providers._ollama.stream import OllamaStreamDecoder
 from modelwire.types import ToolChoice
 
 if TYPE_CHECKING:

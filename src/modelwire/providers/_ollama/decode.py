@@ -1,7 +1,6 @@
-"""Answers of Ollama's `/api/chat`: whole, streamed line by line, and errors.
+"""Answers of Ollama's `/api/chat`, whole, and errors.
 
-https://github.com/ollama/ollama/blob/main/docs/api.md and `api/types.go` of the same repository. A stream is one JSON
-object a line, of the same shape as a whole answer; `done` marks the last one.
+https://github.com/ollama/ollama/blob/main/docs/api.md and `api/types.go` of the same repository.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from modelwire import _http, errors
-from modelwire._fold import EventBuilder
-from modelwire._frames import NdjsonFramer
-from modelwire.errors import ModelClientError, ProtocolError, StreamInterruptedError
+from modelwire.errors import ModelClientError, ProtocolError
 from modelwire.providers._body import made_up_id
 from modelwire.providers._ollama.encode import ORIGIN
 from modelwire.types import (
     CreateResult,
-    Finish,
     FunctionCall,
-    LogprobsDelta,
     Reasoning,
-    Start,
     Text,
     Timing,
     TokenLogprob,
@@ -32,7 +26,7 @@ from modelwire.types import (
 if TYPE_CHECKING:
     from modelwire._fold import FinishReason
     from modelwire.protocols import HttpResponse
-    from modelwire.types import Part, StreamEvent
+    from modelwire.types import Part
 
 Raw = msgspec.Raw
 NOTHING = Raw()
@@ -69,7 +63,7 @@ _answer = msgspec.json.Decoder(WireAnswer)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
-def _read(body: bytes) -> WireAnswer:
+def read(body: bytes) -> WireAnswer:
     """One object.
 
     Raises the error that it tells of, and `ProtocolError` for garbage.
@@ -102,7 +96,7 @@ def decode(body: bytes) -> CreateResult:
 
     Raises the error that it tells of, and `ProtocolError` for anything that is none.
     """
-    answer = _read(body)
+    answer = read(body)
     message = answer.message or WireMessage()
     parts: list[Part] = []
     if message.thinking:
@@ -180,99 +174,6 @@ def kept(answer: WireAnswer) -> dict[str, dict[str, Raw]] | None:
     """Which remote model answered, where the server passed the request on."""
     own = {name: raw.copy() for name in ("remote_model", "remote_host") if (raw := getattr(answer, name))}
     return {ORIGIN: own} if own else None
-
-
-# ---------------------------------------------------------------------- streams
-
-
-class OllamaStreamDecoder:
-    """Bytes of one streamed answer to events; see `protocols.StreamDecoder`."""
-
-    __slots__ = ("_builder", "_calls", "_done", "_framer", "_model", "_started", "_thinking", "error")
-
-    def __init__(self) -> None:
-        self._framer = NdjsonFramer()
-        self._builder = EventBuilder()
-        self._thinking: list[str] = []
-        self._calls = 0
-        self._model: str | None = None
-        self._started = False
-        self._done = False
-        self.error: ModelClientError | None = None
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """The events that these bytes complete."""
-        if self.error is not None:
-            raise self.error
-        return self._lines(self._framer.feed(data))
-
-    def close(self) -> list[StreamEvent]:
-        """The events that the end of the bytes completes: the last line need not end in a line end."""
-        if self.error is not None:
-            raise self.error
-        events = self._lines(self._framer.close())
-        if not self._done and self.error is None:
-            self.error = StreamInterruptedError(f"{ORIGIN}: the stream ended before its last line, which says done")
-            if not events:
-                raise self.error
-        return events
-
-    def _lines(self, lines: list[bytes]) -> list[StreamEvent]:
-        events: list[StreamEvent] = []
-        try:
-            for line in lines:
-                if self._done:
-                    break
-                self._line(_read(line), events)
-        except ModelClientError as error:
-            if not events:
-                raise
-            self.error = error  # after the events that came before it
-        return events
-
-    def _line(self, line: WireAnswer, events: list[StreamEvent]) -> None:
-        builder = self._builder
-        self._model = line.model or self._model
-        if not self._started:
-            self._started = True
-            events.append(Start(model=self._model))
-        message = line.message
-        if message is not None:
-            if message.thinking:
-                self._thinking.append(message.thinking)
-                events.append(builder.reasoning(message.thinking))
-            if message.content:
-                events.append(builder.text(message.content))
-            for raw in message.tool_calls or ():
-                self._call(function_call(raw, self._calls, line.created_at), events)
-        if line.logprobs:
-            events.append(LogprobsDelta(logprobs=line.logprobs))
-        if line.done:
-            self._finish(line, events)
-
-    def _call(self, call: FunctionCall, events: list[StreamEvent]) -> None:
-        """A call comes whole."""
-        key = self._calls
-        self._calls += 1
-        events.append(self._builder.call(key, call.id, call.name))
-        events.append(self._builder.arguments(key, call.arguments))
-        events.append(self._builder.end_call(key, call.provider_data))
-
-    def _finish(self, line: WireAnswer, events: list[StreamEvent]) -> None:
-        self._done = True
-        if self._thinking:
-            reasoning = Reasoning(text="".join(self._thinking), provider=ORIGIN, model=self._model)
-            events.append(self._builder.end("reasoning", reasoning))
-        finish = Finish(
-            finish_reason=finish_reason(line.done_reason, calls=self._calls > 0),
-            raw_finish_reason=line.done_reason,
-            usage=usage(line),
-            model=self._model,
-            provider=ORIGIN,
-            timing=timing(line),
-            provider_data=kept(line),
-        )
-        events.append(finish)
 
 
 # ---------------------------------------------------------------------- errors

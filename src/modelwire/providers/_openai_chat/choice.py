@@ -18,6 +18,8 @@ from modelwire.providers._openai_chat.wire import said, tells
 from modelwire.types import Audio, AudioDelta, CitationDelta, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelwire._fold import FinishReason
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.providers._openai_chat.wire import (
@@ -62,6 +64,14 @@ class StreamedChoice:
     @property
     def reason(self) -> FinishReason:
         return decode.unified_reason(self.raw_reason, calls=self.has_calls, refused=self._refused)
+
+    def takes_text(self, delta: WireDelta) -> bool:
+        """Whether this delta was text, and more may follow that is only text: no reasoning is expected inside."""
+        return bool(delta.content) and type(delta.content) is str and self._tags is None
+
+    def more_text(self) -> tuple[Callable[[str], None], int]:
+        """What takes more text of the open part, and the part's index."""
+        return self._text.append, self.builder.place("text")
 
     def delta(self, delta: WireDelta, answer: WireEnvelope, events: list[StreamEvent]) -> None:
         """Add what a chunk says of this choice, and the events of that."""

@@ -6,71 +6,55 @@ https://platform.openai.com/docs/api-reference/chat-streaming. Server-sent event
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import GenericAlias
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from modelwire import _http
 from modelwire._frames import SseFramer
-from modelwire.errors import ModelClientError, ProtocolError, StreamInterruptedError
+from modelwire.errors import ProtocolError, StreamInterruptedError
 from modelwire.providers._errors import raise_stray
 from modelwire.providers._json import UNREADABLE
 from modelwire.providers._openai_chat import decode
 from modelwire.providers._openai_chat.choice import StreamedChoice
 from modelwire.providers._openai_chat.errors import error_from_body
 from modelwire.providers._openai_chat.tidy import tidied
-from modelwire.providers._openai_chat.wire import WireChunk, WireEnvelope, WireLastChunk
-from modelwire.types import ChoiceEnd, Finish, LogprobsDelta, Start
+from modelwire.providers._openai_chat.wire import WireChunk, WireChunkChoice, WireDelta, WireEnvelope, WireLastChunk
+from modelwire.providers._stream import FrameDecoder, only
+from modelwire.types import ChoiceEnd, Finish, LogprobsDelta, Start, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from modelwire.providers._openai_chat.quirks import Quirks
-    from modelwire.providers._openai_chat.wire import Raw, WireChunkChoice, WireUsage
+    from modelwire.providers._openai_chat.wire import Raw, WireUsage
     from modelwire.types import StreamEvent
 
 _chunk = msgspec.json.Decoder(WireChunk)
 _untidy_chunk = msgspec.json.Decoder(WireChunk, strict=False)
 _last_chunk = msgspec.json.Decoder(WireLastChunk)
 _untidy_last_chunk = msgspec.json.Decoder(WireLastChunk, strict=False)
+_text_choice = only(WireChunkChoice, index=(Literal[0], 0), delta=only(WireDelta, content=str))
+_text_chunk = msgspec.json.Decoder(only(WireChunk, "id", "model", choices=GenericAlias(tuple, (_text_choice,)))).decode
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(FrameDecoder[SseFramer]):
     """Bytes of one streamed answer to events; see `protocols.StreamDecoder`."""
 
-    __slots__ = ("_answer", "_choices", "_done", "_ends", "_framer", "_quirks", "_started", "_usage", "error")
+    __slots__ = ("_answer", "_choices", "_ends", "_index", "_more", "_quirks", "_started", "_usage")
 
     def __init__(self, quirks: Quirks) -> None:
+        super().__init__(SseFramer())
         self._quirks = quirks
-        self._framer = SseFramer()
         self._answer = WireEnvelope()
         self._choices: dict[int, StreamedChoice] = {}
         self._ends: dict[str, Raw] = {}
         self._usage: WireUsage | None = None
         self._started = False
-        self._done = False
-        self.error: ModelClientError | None = None
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """The events that these bytes complete."""
-        if self.error is not None:
-            raise self.error
-        events: list[StreamEvent] = []
-        try:
-            frames = self._framer.feed(data)
-            for frame in frames:
-                if self._done:
-                    break
-                if frame == b"[DONE]":
-                    self._raise_stray(self._framer.stray_before(frames.index(frame)))
-                    events += self._finish()
-                else:
-                    self._on_chunk(frame, events)
-        except ModelClientError as error:
-            if not events:
-                raise
-            self.error = error
-        return events
+        self._more: Callable[[str], None]
+        self._index = 0
+        """Where text goes while `_texting`."""
 
     def close(self) -> list[StreamEvent]:
         """The events that the end of the bytes completes.
@@ -92,6 +76,20 @@ class ChatStreamDecoder:
 
     def _raise_stray(self, lines: Iterable[bytes]) -> None:
         raise_stray(lines, lambda body: error_from_body(body, self._quirks.provider))
+
+    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+        text = _text_chunk(frame).choices[0].delta.content
+        if text:
+            self._more(text)
+            events.append(TextDelta(text=text, index=self._index))
+        return True
+
+    def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
+        if frame == b"[DONE]":
+            self._raise_stray(self._framer.stray_before(self._frames.index(frame)))
+            events += self._finish()
+        else:
+            self._on_chunk(frame, events)
 
     def _on_chunk(self, frame: bytes, events: list[StreamEvent]) -> None:
         try:
@@ -166,6 +164,9 @@ class ChatStreamDecoder:
         if wire.finish_reason:  # some servers send an empty one on every chunk
             choice.raw_reason = wire.finish_reason
             choice.finished = True
+        elif wire.delta is not None and not wire.index and choice.takes_text(wire.delta):
+            self._more, self._index = choice.more_text()
+            self._expect_text()
 
     def _untidy(self, frame: bytes, error: Exception) -> WireChunk:
         told = error_from_body(frame, self._quirks.provider)

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 class Slot:
     """The part at one place of the answer."""
 
-    __slots__ = ("_citations", "_kind", "_part", "_pieces", "_section", "_start", "index")
+    __slots__ = ("_citations", "_kind", "_part", "_section", "_start", "index", "pieces")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self._kind: type[Part] | None = None
-        self._pieces: list[str] = []
+        self.pieces: list[str] = []
+        """What the caller was told of its text or arguments."""
         self._start: ToolCallStart | None = None
         self._citations: list[Citation] = []
         self._section: object = None
@@ -40,7 +41,7 @@ class Slot:
         """The part that the events so far add up to; `None` before the first."""
         if self._part is not None or self._kind is None:
             return self._part
-        text = "".join(self._pieces)
+        text = "".join(self.pieces)
         if self._start is not None:
             return FunctionCall(id=self._start.id, name=self._start.name, arguments=text, custom=self._start.custom)
         if self._kind is Reasoning:
@@ -58,22 +59,22 @@ class Slot:
     def text(self, text: str) -> TextDelta:
         """More text."""
         self._kind = self._kind or Text
-        self._pieces.append(text)
+        self.pieces.append(text)
         return TextDelta(text=text, index=self.index)
 
     def refusal(self, text: str) -> RefusalDelta:
         """More of a refusal."""
         self._kind = self._kind or Refusal
-        self._pieces.append(text)
+        self.pieces.append(text)
         return RefusalDelta(text=text, index=self.index)
 
     def reasoning(self, text: str, section: object = None) -> ReasoningDelta:
         """More reasoning; an empty line stands between sections."""
-        if section != self._section and self._pieces:
+        if section != self._section and self.pieces:
             text = f"\n\n{text}"
         self._section = section
         self._kind = self._kind or Reasoning
-        self._pieces.append(text)
+        self.pieces.append(text)
         return ReasoningDelta(text=text, index=self.index)
 
     def begin(self, call: FunctionCall) -> ToolCallStart:
@@ -86,7 +87,7 @@ class Slot:
         """More of a call's arguments; nothing while it is not known what is called."""
         if self._start is None:
             return []
-        self._pieces.append(fragment)
+        self.pieces.append(fragment)
         return [ToolCallDelta(arguments=fragment, index=self.index)]
 
     def citation(self, citation: Citation) -> None:
@@ -112,7 +113,7 @@ class Slot:
         """What the deltas lack of the part's text, where they are its beginning."""
         if not self.takes(type(part)) or self._part is not None:
             return []
-        told = "".join(self._pieces)
+        told = "".join(self.pieces)
         match part:
             case FunctionCall():
                 missing = _rest(part.arguments, told)

@@ -7,7 +7,7 @@ servers leave out numbers, ids and whole events, so all of them but the last may
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -21,7 +21,18 @@ from modelwire.providers._openai_responses import decode
 from modelwire.providers._openai_responses.errors import failure
 from modelwire.providers._openai_responses.items import ItemReader, citation
 from modelwire.providers._openai_responses.slots import Slot
-from modelwire.types import CitationDelta, Finish, FunctionCall, LogprobsDelta, ProviderEvent, Refusal, Start, Text
+from modelwire.providers._stream import FrameDecoder, only
+from modelwire.types import (
+    CitationDelta,
+    Finish,
+    FunctionCall,
+    LogprobsDelta,
+    ProviderEvent,
+    Refusal,
+    Start,
+    Text,
+    TextDelta,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,6 +67,11 @@ class _Typed(msgspec.Struct):
 
 _event = msgspec.json.Decoder(WireEvent)
 _TEXT = "response.output_text.delta"
+_text_event = msgspec.json.Decoder(
+    only(
+        WireEvent, "item_id", type=Literal["response.output_text.delta"], output_index=int, content_index=int, delta=str
+    )
+).decode
 _untidy_event = msgspec.json.Decoder(WireEvent, strict=False)
 _typed = msgspec.json.Decoder(_Typed)
 
@@ -73,55 +89,39 @@ class _Item:
         self.done = False
 
 
-class ResponsesStreamDecoder:
+class ResponsesStreamDecoder(FrameDecoder[SseFramer]):
     """Bytes of one streamed answer to events; see `protocols.StreamDecoder`."""
 
     __slots__ = (
         "_by_id",
         "_by_index",
-        "_done",
-        "_framer",
+        "_item_index",
         "_items",
         "_logprobs",
+        "_more",
         "_names",
+        "_part_index",
+        "_place",
         "_response",
         "_slots",
         "_started",
-        "_writing",
-        "error",
     )
 
     def __init__(self, names: decode.Names) -> None:
+        super().__init__(SseFramer())
         self._names = names
-        self._framer = SseFramer()
         self._response = decode.WireResponse()
         self._items: list[_Item] = []
         self._by_index: dict[tuple[int, str], _Item] = {}
         self._by_id: dict[tuple[str, str], _Item] = {}
         self._slots: list[Slot] = []
         self._logprobs: list[TokenLogprob] = []
-        self._writing: tuple[tuple[int | None, int | None, str | None], Slot] | None = None
-        """Place of the last delta of text and what it went into, while nothing else has come."""
+        self._item_index = self._part_index = 0
+        """What the last delta of text belonged to."""
+        self._more: Callable[[str], None]
+        self._place = 0
+        """Where such text goes while `_texting`."""
         self._started = False
-        self._done = False
-        self.error: ModelClientError | None = None
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """The events that these bytes complete."""
-        if self.error is not None:
-            raise self.error
-        events: list[StreamEvent] = []
-        try:
-            for index, frame in enumerate(self._framer.feed(data)):
-                if self._done:
-                    break
-                if frame != b"[DONE]":  # of Chat Completions; some servers send it here too
-                    self._on_frame(frame, index, events)
-        except ModelClientError as error:
-            if not events:
-                raise
-            self.error = error
-        return events
 
     def close(self) -> list[StreamEvent]:
         """Raise what the end of the bytes means, unless the last event has come."""
@@ -141,18 +141,20 @@ class ResponsesStreamDecoder:
 
     # ------------------------------------------------------------------ one event
 
-    def _on_frame(self, frame: bytes, index: int, events: list[StreamEvent]) -> None:
+    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+        event = _text_event(frame)
+        if event.output_index != self._item_index or event.content_index != self._part_index:
+            return False
+        text = event.delta
+        if text:
+            self._more(text)
+            events.append(TextDelta(text=text, index=self._place))
+        return True
+
+    def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
+        if frame == b"[DONE]":  # of Chat Completions; some servers send it here too
+            return
         event = self._read(frame)
-        if self._writing is not None:
-            place, slot = self._writing
-            if (
-                event.type == _TEXT
-                and event.delta
-                and place == (event.output_index, event.content_index, event.item_id)
-            ):
-                events.append(slot.text(event.delta))  # nearly all events: no search for the place
-                return
-            self._writing = None
         if not self._started:
             self._start(event, events)
         handler = _HANDLERS.get(event.type)
@@ -162,7 +164,7 @@ class ResponsesStreamDecoder:
             except (BadRequestError, *UNREADABLE) as error:  # what was raw until now
                 raise self._garbage(frame, error) from None
         elif event.type in _TERMINAL:
-            self._raise_stray(self._framer.stray_before(index))
+            self._raise_stray(self._framer.stray_before(self._frames.index(frame)))
             self._on_end(event, events)
         elif event.type not in _SILENT:
             events.append(ProviderEvent(provider=self._names.origin, kind=event.type, data=Raw(frame)))
@@ -296,7 +298,10 @@ class ResponsesStreamDecoder:
         """More text."""
         if event.delta:
             slot = self._content(event, Text)
-            self._writing = ((event.output_index, event.content_index, event.item_id), slot)
+            if event.output_index is not None and event.content_index is not None:
+                self._item_index, self._part_index = event.output_index, event.content_index
+                self._more, self._place = slot.pieces.append, slot.index
+                self._expect_text()
             events.append(slot.text(event.delta))
 
     def on_text_done(self, event: WireEvent, events: list[StreamEvent]) -> None:
