@@ -352,20 +352,21 @@ class ProviderStream(EventStream):
         self._done = False
         self._first_token: float | None = None
 
-    async def _more(self) -> Sequence[StreamEvent]:
-        if self._done:
-            return ()
+    def _more(self) -> Awaitable[Sequence[StreamEvent]]:
         call = self._call
-        if not self._begun:
-            self._begun = True
-            call.begin()
-        work = self._next if self._delivered else self._first
-        try:
-            # No scope is held while the caller works on an event, only while it waits for one.
-            return await (call.within_bounds(work) if call.bounded else work())
-        except BaseException as error:
-            call.log_failure(error)
-            raise
+        work = self._next
+        if not self._delivered:
+            work = self._first
+            if not self._begun:
+                self._begun = True
+                call.begin()
+        # No scope is held while the caller works on an event, only while it waits for one.
+        return call.within_bounds(work) if call.bounded and not self._done else work()
+
+    async def _fail(self, error: BaseException) -> None:
+        if self._delivered and isinstance(error, errors.ModelClientError):
+            await self._failed(error)
+        self._call.log_failure(error)
 
     # ------------------------------------------------------------------ before the caller has seen anything
 
@@ -394,14 +395,16 @@ class ProviderStream(EventStream):
             self._held, self._decoder = [], None
 
     async def _attempt(self, request: HttpRequest) -> Sequence[StreamEvent]:
-        events = await self._open(request)
+        events: Sequence[StreamEvent] = await self._open(request)
+        if events and type(events[-1]) is Finish:
+            return await self._finish(events)
         while True:
-            if events and type(events[-1]) is Finish:
-                return await self._finish(events)
             self._held += events
             if any(type(event) not in _NO_CONTENT for event in events):
                 return self._deliver()
-            events = await self._read()
+            events = await self._next()
+            if self._done:
+                return events
 
     async def _open(self, request: HttpRequest) -> list[StreamEvent]:
         """Send the request; the events that are known at once, all of them where the server does not stream."""
@@ -433,33 +436,30 @@ class ProviderStream(EventStream):
         held, self._held = self._held, []
         return held
 
-    # ------------------------------------------------------------------ after that
+    # ------------------------------------------------------------------ from then on
 
     async def _next(self) -> Sequence[StreamEvent]:
-        try:
-            while not (events := await self._read()):
-                pass
-            return await self._finish(events) if type(events[-1]) is Finish else events
-        except errors.ModelClientError as error:
-            await self._failed(error)
-            raise
-
-    async def _read(self) -> list[StreamEvent]:
-        """What the next bytes say, which may be nothing yet."""
-        decoder = self._decoder
+        """The next events, however many bytes it takes; none after the last."""
+        if self._done:
+            return ()
+        http, decoder = self._http, self._decoder
         assert decoder is not None
-        assert self._http is not None
-        if decoder.error is not None:
-            raise decoder.error
-        try:
-            chunk = await self._http.__anext__()
-        except StopAsyncIteration:
-            return decoder.close()
-        except errors.ConnectionFailedError as error:
-            raise errors.StreamInterruptedError(
-                f"{error.message}: the stream broke off before its end", retryable=error.retryable
-            ) from None
-        return decoder.feed(chunk)
+        assert http is not None
+        while True:
+            if decoder.error is not None:
+                raise decoder.error
+            try:
+                chunk = await http.__anext__()
+            except StopAsyncIteration:
+                events = decoder.close()
+            except errors.ConnectionFailedError as error:
+                raise errors.StreamInterruptedError(
+                    f"{error.message}: the stream broke off before its end", retryable=error.retryable
+                ) from None
+            else:
+                events = decoder.feed(chunk)
+            if events:
+                return await self._finish(events) if type(events[-1]) is Finish else events
 
     async def _failed(self, error: errors.ModelClientError) -> None:
         """Note the failure, tell its error what had come until then, and give the connection back."""
@@ -470,7 +470,7 @@ class ProviderStream(EventStream):
         self._call.failed(error)
         await self._give_back()
 
-    async def _finish(self, events: list[StreamEvent]) -> list[StreamEvent]:
+    async def _finish(self, events: Sequence[StreamEvent]) -> list[StreamEvent]:
         """The last events. The connection is free before the caller sees them: many return at the result."""
         call, client = self._call, self._call.client
         assert self._http is not None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from modelwire._fold import fold
 from modelwire.types import CreateResult, Finish, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -32,13 +31,16 @@ class EventStream:
 
     def __init__(self) -> None:
         self._ended = False
-        self._ready: deque[StreamEvent] = deque()
+        self._ready: Iterator[StreamEvent] = iter(())
         self._seen: list[StreamEvent] = []
         self._result: CreateResult | None = None
 
-    async def _more(self) -> Sequence[StreamEvent]:
-        """The next events; none at the end."""
+    def _more(self) -> Awaitable[Sequence[StreamEvent]]:
+        """The next events, in a sequence that is not changed afterwards; none at the end."""
         raise NotImplementedError
+
+    async def _fail(self, error: BaseException) -> None:
+        """Note that `_more` raised this; `_release` comes next."""
 
     async def _release(self) -> None:
         """Give back what the stream holds; called at its end in any way, perhaps more than once."""
@@ -52,16 +54,21 @@ class EventStream:
     def of(
         cls, more: Callable[[], Awaitable[Sequence[StreamEvent]]], close: Callable[[], Awaitable[None]] | None = None
     ) -> EventStream:
-        """A stream from a function that gives the next events, and none at the end; `close` is awaited at its end."""
+        """A stream from a function that gives the next events, and none at the end; `close` is awaited at its end.
+
+        The sequences that it gives must not change afterwards.
+        """
         return _Made(more, close)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> StreamEvent:
-        if not self._ready and not await self.fill():
+        for event in self._ready:
+            return event
+        if not await self.fill():
             raise StopAsyncIteration
-        return self._ready.popleft()
+        return next(self._ready)
 
     async def fill(self) -> bool:
         """Wait for more events; `False` at the end."""
@@ -69,13 +76,14 @@ class EventStream:
             return False
         try:
             batch = await self._more()
-        except BaseException:
+        except BaseException as error:
+            await self._fail(error)
             await self.aclose()
             raise
         if not batch or self._ended:  # at the end, or closed by another task meanwhile
             await self.aclose()
             return False
-        self._ready.extend(batch)
+        self._ready = iter(batch)
         self._seen += batch
         return True
 
@@ -102,7 +110,7 @@ class EventStream:
     async def aclose(self) -> None:
         """End the stream and give its connection back; repeatable."""
         self._ended = True
-        self._ready.clear()
+        self._ready = iter(())
         await self._release()
 
     async def __aenter__(self) -> Self:
@@ -126,8 +134,8 @@ class _Made(EventStream):
         self._next = more
         self._close = close
 
-    async def _more(self) -> Sequence[StreamEvent]:
-        return await self._next()
+    def _more(self) -> Awaitable[Sequence[StreamEvent]]:
+        return self._next()
 
     async def _release(self) -> None:
         close, self._close = self._close, None
@@ -169,10 +177,9 @@ class TextStream:
 
     async def __anext__(self) -> str | CreateResult:
         events = self._events
-        ready = events._ready  # noqa: SLF001  # the same file; awaiting its __anext__ would cost a coroutine per event
         while True:
-            while ready:
-                event = ready.popleft()
+            # The same file; awaiting its `__anext__` would cost a coroutine per event.
+            for event in events._ready:  # noqa: SLF001
                 if type(event) is TextDelta:
                     if event.text and not event.choice:
                         return event.text
