@@ -15,7 +15,7 @@ from modelwire import _http, errors
 from modelwire._cancel import cancelled_by
 from modelwire._fold import fold, unfold
 from modelwire._stream import EventStream
-from modelwire.protocols import HttpFacts, HttpResponse
+from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
 from modelwire.tokens import TokenCount
 from modelwire.types import Attempt, Finish, Start, Timing, UsageUpdate
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from modelwire._settings import Headers
     from modelwire.client import ProviderClient
-    from modelwire.protocols import CountingCodec, HttpRequest, HttpStream, StreamDecoder
+    from modelwire.protocols import CountingCodec, HttpStream, StreamDecoder
     from modelwire.types import ChatRequest, CreateResult, StreamEvent, Usage
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ DRAIN = 0.1
 
 _ASKS_FOR_EVENTS = (b"accept", b"text/event-stream")
 
+_NO_FACTS = HttpFacts()
 _NO_CONTENT = (Start, UsageUpdate)
 """Events that are held back until content comes, so that a retry is invisible."""
 
@@ -72,7 +73,7 @@ class Call:
         self._running = False
         self._sent_headers: Headers = ()
         self.status = 0
-        self.facts = HttpFacts()
+        self.facts = _NO_FACTS
 
     def begin(self) -> None:
         """Time counts from now on."""
@@ -89,14 +90,13 @@ class Call:
         if client.gate is not None:
             await client.gate(len(self.attempts) + 1)
         secrets = await client.auth_headers(refresh=self._refresh)
-        # A dict, since the later of two equal names wins: the user's over ours, the call's over the client's.
-        headers = dict((*self.http.headers, *secrets, *client.headers, *self.headers))
+        http = self.http
+        self._sent_headers = client.headers_of(http.headers, secrets, self.headers)
         self._refresh = False
         self._running = True
         self._sent = client.clock.now()
-        self._sent_headers = tuple(headers.items())
-        self.status, self.facts = 0, HttpFacts()
-        return self.http._replace(headers=self._sent_headers)
+        self.status, self.facts = 0, _NO_FACTS
+        return HttpRequest(http.url, self._sent_headers, http.body, http.method)
 
     def answered(self, status: int, headers: Mapping[bytes, bytes], earlier: Sequence[Attempt] = ()) -> None:
         """Note the head of the answer, and what the transport had sent for nothing before."""

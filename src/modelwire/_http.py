@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelwire.protocols import HttpFacts
@@ -88,32 +89,45 @@ def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
 
 def should_retry(headers: Mapping[bytes, bytes]) -> bool | None:
     """The server's own advice, `x-should-retry`."""
-    return {"true": True, "false": False}.get(text(headers, b"x-should-retry") or "")
+    return _ADVICE.get(text(headers, b"x-should-retry") or "")
+
+
+_ADVICE = {"true": True, "false": False}
 
 
 def window(limit: str | None, remaining: str | None, reset: float | None) -> RateLimitWindow | None:
     """One rate limit; `None` when nothing is known of it."""
-    most, left = number(limit), number(remaining)
+    most, left = _count(limit), _count(remaining)
     if most is None and left is None and reset is None:
         return None
-    return RateLimitWindow(
-        limit=None if most is None else int(most), remaining=None if left is None else int(left), reset=reset
-    )
+    return RateLimitWindow(limit=most, remaining=left, reset=reset)
+
+
+def _count(value: str | None) -> int | None:
+    if value is not None and value.isdecimal():  # nearly always
+        return int(value)
+    amount = number(value)
+    return None if amount is None else int(amount)
 
 
 def x_ratelimit(headers: Mapping[bytes, bytes]) -> RateLimit | None:
     """The widespread `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` headers."""
-    requests, tokens = (
-        window(text(headers, limit), text(headers, remaining), duration(text(headers, reset)))
-        for limit, remaining, reset in _X_RATELIMIT
-    )
+    requests, tokens = _x_window(headers, *_OF_REQUESTS), _x_window(headers, *_OF_TOKENS)
     return RateLimit(requests=requests, tokens=tokens) if requests or tokens else None
 
 
-_X_RATELIMIT = [
-    [f"x-ratelimit-{what}-{name}".encode() for what in ("limit", "remaining", "reset")]
+def _x_window(headers: Mapping[bytes, bytes], limit: bytes, remaining: bytes, reset: bytes) -> RateLimitWindow | None:
+    if limit not in headers and remaining not in headers and reset not in headers:
+        return None
+    return window(text(headers, limit), text(headers, remaining), _known_duration(text(headers, reset)))
+
+
+_known_duration = lru_cache(maxsize=256)(duration)
+"""A server repeats few different ones, of which each takes microseconds to read."""
+_OF_REQUESTS, _OF_TOKENS = (
+    tuple(f"x-ratelimit-{what}-{name}".encode() for what in ("limit", "remaining", "reset"))
     for name in ("requests", "tokens")
-]
+)
 
 
 def common_facts(headers: Mapping[bytes, bytes], *request_id: bytes) -> HttpFacts:

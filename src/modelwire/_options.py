@@ -45,6 +45,8 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises `BadRequestError` where two spellings of one option are given, or a number is out of its range.
     """
+    if not given:
+        return {}
     options: dict[str, Any] = {}
     spelled: dict[str, str] = {}
     flat = {name: value for name, value in flattened(given).items() if name not in _SAYS_NOTHING}
@@ -125,7 +127,9 @@ def _span(least: float | None, most: float | None) -> str:
 
 def merged(defaults: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults with a call's own options over them; `None` switches a default off and is not sent."""
-    return {name: value for name, value in {**defaults, **call}.items() if value is not None}
+    if call:
+        defaults = {**defaults, **call}
+    return {name: value for name, value in defaults.items() if value is not None}
 
 
 def check_names(names: Collection[str], family: str) -> None:
@@ -146,6 +150,8 @@ def check_names(names: Collection[str], family: str) -> None:
 
 def lacking(options: Mapping[str, Any], family: str, dialect: str, wire: Mapping[str, str]) -> dict[str, str]:
     """Options that this API has no word for, each with the reason."""
+    if not options:
+        return {}
     known, written = FAMILIES[family], WIRE[dialect]
     return {
         name: "this API does not have it"

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Call)
 _MESSAGES = (UserMessage, AssistantMessage, SystemMessage, ToolMessage)
+_MESSAGE_TYPES = frozenset(_MESSAGES)
 _INPUT = (str, *get_args(InputPart))
 _ALLOWED: dict[type, tuple[type, ...]] = {
     SystemMessage: (str, Text),
@@ -56,6 +57,10 @@ _ALLOWED: dict[type, tuple[type, ...]] = {
 }
 """What the content of each may consist of."""
 _OF_CLIENT = SETTINGS - {"deadline"} | {"model", "api_key", "base_url"}
+_MERGED = 16
+"""Sets of headers that a client remembers: with and without streaming, of the last tokens."""
+_NOTED = 64
+"""Calls whose usage waits to be added to the total."""
 _NEUTRAL = (b"accept", b"content-type")
 _ANY_TEXT = ResponseFormat(type="text")
 
@@ -97,12 +102,14 @@ class ProviderClient(ChatCompletionClient):
         self.headers: Headers = (*to_headers(headers), *to_headers(settings.get("default_headers")))
         self._no_names = settings.get("include_name_in_message") is False
         self._name_prefixes = bool(settings.get("add_name_prefixes"))
+        self._merged: dict[tuple[Headers, Headers], Headers] = {}
         self._family = family
         self._secret_headers: Headers = secret_headers
         self._token = token
         self._defaults = _options.portable(options)
         self._deadline = _options.to_deadline(settings.get("deadline"))
         self._used = Usage(prompt_tokens=0, completion_tokens=0)
+        self._noted: list[Usage] = []
 
     @classmethod
     def create_from_config(cls, config: dict[str, Any]) -> Self:
@@ -205,8 +212,8 @@ class ProviderClient(ChatCompletionClient):
         kept, dropped = _options.resolve(options, refused, codec.dialect, codec.provider)
         dropped += left_out
         kept.pop("unsupported", None)
-        # In one order, so that equal calls have equal bytes, and so equal keys.
-        request = msgspec.structs.replace(request, options=dict(sorted(kept.items())))
+        if kept or options:  # in one order, so that equal calls have equal bytes, and so equal keys
+            request = msgspec.structs.replace(request, options=dict(sorted(kept.items())))
         http = (encode or codec.encode)(request, self.model_info)
         return kind(self, request, http, headers=extra_headers, deadline=deadline, token=token, dropped=dropped)
 
@@ -226,6 +233,22 @@ class ProviderClient(ChatCompletionClient):
         """Whether another try with fresh credentials makes sense after a 401."""
         return self._token is not None
 
+    def headers_of(self, own: Headers, secrets: Headers, more: Headers) -> Headers:
+        """All headers of a request: the codec's own, the credentials, the client's, and those of the call alone.
+
+        Of equal names the later counts: the user's over ours, the call's over the client's.
+        """
+        if more:
+            return tuple(dict((*own, *secrets, *self.headers, *more)).items())
+        # The same for all calls but for fresh credentials.
+        key = tuple(own), tuple(secrets)
+        known = self._merged.get(key)
+        if known is None:
+            if len(self._merged) >= _MERGED:
+                self._merged.clear()
+            known = self._merged[key] = tuple(dict((*own, *secrets, *self.headers)).items())
+        return known
+
     async def auth_headers(self, *, refresh: bool) -> Headers:
         """The credentials of one attempt; `refresh` asks for a token that was not used before."""
         if self._token is None:
@@ -236,7 +259,9 @@ class ProviderClient(ChatCompletionClient):
         """Add to the totals, at the end of a call; `request` is what was asked."""
         del request  # for clients that can tell something from both
         if usage is not None:
-            self._used += usage
+            self._noted.append(usage)
+            if len(self._noted) >= _NOTED:
+                self.actual_usage()
 
     def count_tokens(self, messages: Sequence[Message], *, tools: Sequence[ToolLike] = ()) -> TokenCount:
         """Tokens that these messages and tools take in the prompt, beside what a `response_format` adds.
@@ -277,6 +302,9 @@ class ProviderClient(ChatCompletionClient):
 
     def actual_usage(self) -> Usage:
         """Tokens that this client's calls used up to now, where the provider reported them."""
+        if self._noted:
+            self._used = self._used.sum_of((self._used, *self._noted))
+            self._noted.clear()
         return self._used
 
     async def close(self) -> None:
@@ -320,10 +348,11 @@ def checked_messages(messages: Sequence[Any], origin: str) -> Sequence[Message]:
         )
     if not messages:
         raise BadRequestError("messages is empty: there is nothing to answer")
-    if not all(type(message) in _MESSAGES for message in messages):
+    if not _MESSAGE_TYPES.issuperset(map(type, messages)):
         messages = _from_dicts(messages, origin)
     for index, message in enumerate(messages):
-        _check_content(message, index)
+        if type(message.content) is not str or type(message) is ToolMessage:  # nearly all are strings
+            _check_content(message, index)
     return messages
 
 
@@ -346,12 +375,25 @@ def _from_dicts(messages: Sequence[Any], origin: str) -> list[Message]:
 def _check_content(message: Message, index: int) -> None:
     """Structs do not check what they are built with; a wrong part would end as nonsense on the wire."""
     kind = type(message)
+    if message.content and _is_plain(message.content, _ALLOWED[kind]):
+        return
     if isinstance(message.content, str) and kind is not ToolMessage:
         return
     place = f"messages[{index}].content"
     _check_parts(message.content, kind, place)
     if not message.content and kind is not AssistantMessage:
         raise BadRequestError(f"{place}: empty")
+
+
+def _is_plain(content: Any, allowed: tuple[type, ...]) -> bool:
+    """Whether this is a list of parts, of exactly these types and not nested: no place need be named, since all is well."""
+    if type(content) is not list:
+        return False
+    for part in content:
+        kind = type(part)
+        if kind not in allowed or (kind is ToolResult and type(part.content) is not str):
+            return False
+    return True
 
 
 def _check_parts(content: Any, owner: type, place: str) -> None:

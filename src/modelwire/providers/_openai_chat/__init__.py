@@ -54,7 +54,9 @@ class ChatCodec:
 
     def refused(self, request: ChatRequest, info: ModelInfo) -> Mapping[str, str]:
         """Options that this server or model answers with an error."""
-        options = request.options or {}
+        options = request.options
+        if not options:
+            return {}
         reasons = {name: reason for name, reason in self._quirks.refused.items() if name in options}
         return reasons | refused_while_reasoning(request, info)
 

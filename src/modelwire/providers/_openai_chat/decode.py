@@ -6,6 +6,7 @@ what they were seen to send is decoded too (`tidy.py`), but only after the stric
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -45,7 +46,7 @@ from modelwire.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from modelwire._fold import FinishReason
     from modelwire.errors import ModelClientError
@@ -87,7 +88,7 @@ def decode(body: bytes, quirks: Quirks) -> CreateResult:
             status_code=200,
             body=body[: _http.MAX_ERROR_BODY],
         )
-    choices = sorted(answer.choices, key=lambda choice: choice.index)
+    choices = sorted(answer.choices, key=_index) if len(answer.choices) > 1 else answer.choices
     for choice in choices:
         if choice.error:
             raise error_of_choice(choice.error, quirks)
@@ -112,7 +113,7 @@ def _result(choices: list[WireChoice], answer: WireAnswer, quirks: Quirks) -> Cr
         # Their place, since not every server that can do `n` counts them.
         alternatives=[_alternative(place, choice, answer, quirks) for place, choice in enumerate(choices) if place]
         or None,
-        provider_data=kept(answer, {name: getattr(first, name) for name in CHOICE_KEPT}, quirks),
+        provider_data=kept(answer, _kept_members(first), quirks),
     )
 
 
@@ -173,8 +174,10 @@ def _parts(message: WireMessage, answer: WireAnswer, quirks: Quirks) -> list[Par
         parts.append(Refusal(text=message.refusal))
     if message.audio is not None and not message.audio.empty:
         parts.append(audio(message.audio))
-    parts += [image(raw, quirks) for raw in message.images or ()]
-    parts += [function_call(raw, index, answer.id, quirks) for index, raw in enumerate(message.tool_calls or ())]
+    if message.images:
+        parts += [image(raw, quirks) for raw in message.images]
+    if message.tool_calls:
+        parts += [function_call(raw, index, answer.id, quirks) for index, raw in enumerate(message.tool_calls)]
     if message.function_call is not None and message.function_call.name and not message.tool_calls:
         parts.append(legacy_call(message.function_call, answer.id))
     return parts
@@ -249,7 +252,7 @@ def _string(raw: Raw) -> str:
 
 def citations(annotations: list[Raw] | None, quirks: Quirks) -> list[Citation] | None:
     """`url_citation` annotations; others are kept raw."""
-    return [_citation(raw, quirks) for raw in annotations or ()] or None
+    return [_citation(raw, quirks) for raw in annotations] if annotations else None
 
 
 def _citation(raw: Raw, quirks: Quirks) -> Citation:
@@ -312,7 +315,7 @@ def legacy_call(call: WireLegacyCall, answer_id: str | None) -> FunctionCall:
 
 def finish_reason(raw: str | None, parts: Iterable[Part]) -> FinishReason:
     """The unified reason: what is in the answer counts for more than the server's word."""
-    kinds = {part.type for part in parts}
+    kinds = [part.type for part in parts]
     return unified_reason(raw, calls="function_call" in kinds, refused="refusal" in kinds)
 
 
@@ -348,12 +351,18 @@ _REASONS: dict[str, Literal["stop", "length", "function_calls", "content_filter"
 }
 
 
+_NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = PromptDetails(), CompletionDetails()
+
+
 def usage(wire: WireUsage | None, quirks: Quirks) -> Usage | None:
     """Unified token counts; `None` when the server reported none."""
     if wire is None or (wire.prompt_tokens is None and wire.completion_tokens is None):
         return None
-    prompt = wire.prompt_tokens_details or PromptDetails()
-    completion = wire.completion_tokens_details or CompletionDetails()
+    prompt = wire.prompt_tokens_details or _NO_PROMPT_DETAILS
+    completion = wire.completion_tokens_details or _NO_COMPLETION_DETAILS
+    cached = prompt.cached_tokens
+    if cached is None:
+        cached = wire.num_cached_tokens if wire.prompt_cache_hit_tokens is None else wire.prompt_cache_hit_tokens
     reasoned = completion.reasoning_tokens if completion.reasoning_tokens is not None else wire.reasoning_tokens
     completed = wire.completion_tokens or 0
     if quirks.reasoning_beside_completion:
@@ -362,14 +371,7 @@ def usage(wire: WireUsage | None, quirks: Quirks) -> Usage | None:
         prompt_tokens=wire.prompt_tokens or 0,
         completion_tokens=completed,
         total_tokens=wire.total_tokens,  # type: ignore[arg-type]  # the sum where it is None
-        cached_tokens=next(
-            (
-                tokens
-                for tokens in (prompt.cached_tokens, wire.prompt_cache_hit_tokens, wire.num_cached_tokens)
-                if tokens is not None
-            ),
-            None,
-        ),
+        cached_tokens=cached,
         cache_write_tokens=prompt.cache_write_tokens,
         reasoning_tokens=reasoned,
         prompt_audio_tokens=prompt.audio_tokens,
@@ -386,6 +388,8 @@ def _cost(wire: WireUsage) -> float | None:
     """US dollars."""
     if wire.cost_in_usd_ticks is not None:
         return wire.cost_in_usd_ticks / 10**10
+    if wire.cost is None:
+        return None
     total = wire.cost.get("total_cost") if isinstance(wire.cost, dict) else wire.cost
     return float(total) if isinstance(total, (int, float)) and not isinstance(total, bool) else None
 
@@ -397,9 +401,27 @@ def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:
 
 def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> ProviderData | None:
     """What users ask for and modelwire does not model: members of the envelope, and of the first choice."""
-    found = {name: raw for name in KEPT if (raw := getattr(answer, name)) is not NOTHING} | dict(choice)
-    own = {name: raw.copy() for name, raw in found.items() if tells(raw)}
+    own = members(KEPT, _kept_of_answer(answer))
+    if choice:
+        own |= choice
     return {quirks.provider: own} if own else None
+
+
+def members(names: Iterable[str], values: Iterable[Raw]) -> dict[str, Raw]:
+    """Copies of those that have something to tell."""
+    found = zip(names, values, strict=True)
+    return {name: raw.copy() for name, raw in found if raw is not NOTHING and (len(raw) > 4 or tells(raw))}
+
+
+def _kept_members(choice: WireChoice) -> dict[str, Raw]:
+    values = _kept_of_choice(choice)
+    return {} if values == _NO_MEMBERS else members(CHOICE_KEPT, values)
+
+
+_NO_MEMBERS = (NOTHING,) * len(CHOICE_KEPT)
+_kept_of_answer: Callable[[WireEnvelope], tuple[Raw, ...]] = attrgetter(*KEPT)
+_kept_of_choice: Callable[[WireChoice], tuple[Raw, ...]] = attrgetter(*CHOICE_KEPT)
+_index: Callable[[WireChoice], int] = attrgetter("index")
 
 
 def _alternative(place: int, choice: WireChoice, answer: WireAnswer, quirks: Quirks) -> Choice:

@@ -39,7 +39,7 @@ from modelwire.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.types import AnyTool, ChatRequest, InputPart, Part, ResponseFormat
@@ -99,20 +99,22 @@ def _messages(request: ChatRequest, quirks: Quirks) -> list[Json]:
     wire: list[Json] = []
     shown: list[Json | msgspec.Raw] = []
     for message in request.messages:
-        if shown and not isinstance(message, ToolMessage):
+        # By type: `isinstance` takes 0.2 µs for a struct that is something else, and a history is long.
+        if type(message) is ToolMessage:
+            for result in message.content:
+                wire.append(_tool_result(result, shown, quirks))  # noqa: PERF401  # nearly always one
+            continue
+        if shown:
             wire.append(_shown(shown))
             shown = []
-        match message:
-            case UserMessage():
-                wire.append(_user(message, quirks))
-            case AssistantMessage():
-                said = _assistant(message, quirks, request.model)
-                if said is not None:
-                    wire.append(said)
-            case SystemMessage():
-                wire.append(_system(message, quirks))
-            case ToolMessage():
-                wire += [_tool_result(result, shown, quirks) for result in message.content]
+        if type(message) is AssistantMessage:
+            said = _assistant(message, quirks, request.model)
+        elif type(message) is UserMessage:
+            said = _user(message, quirks)
+        else:
+            said = _system(cast("SystemMessage", message), quirks)
+        if said is not None:
+            wire.append(said)
     return [*wire, _shown(shown)] if shown else wire
 
 

@@ -67,6 +67,8 @@ class ThinkTags:
 
 def split(text: str) -> tuple[str, str]:
     """Reasoning and text of a whole answer."""
+    if not text.lstrip().startswith(OPEN):
+        return "", text
     tags = ThinkTags()
     (thought, said), (last_thought, last_said) = tags.feed(text), tags.close()
     return thought + last_thought, said + last_said

@@ -17,25 +17,28 @@ NOTHING = Raw()
 
 def said(raw: Raw) -> bool:
     """Whether a member was there, and not null."""
-    return bool(raw) and bytes(raw) != b"null"
+    return bool(raw) and (len(raw) != 4 or bytes(raw) != b"null")
 
 
 def tells(raw: Raw) -> bool:
     """Whether a member has something to tell: Azure's chunks without content have 0 and empty strings in it."""
-    return bool(raw) and bytes(raw) not in (b"null", b"0", b'""', b"{}", b"[]")
+    return bool(raw) and (len(raw) > 4 or bytes(raw) not in _NOTHING_SAID)
+
+
+_NOTHING_SAID = frozenset((b"null", b"0", b'""', b"{}", b"[]"))
 
 
 # ---------------------------------------------------------------------- usage
 
 
-class PromptDetails(msgspec.Struct):
+class PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
 
 
-class CompletionDetails(msgspec.Struct):
+class CompletionDetails(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
@@ -43,7 +46,7 @@ class CompletionDetails(msgspec.Struct):
     rejected_prediction_tokens: int | None = None
 
 
-class WireUsage(msgspec.Struct):
+class WireUsage(msgspec.Struct, gc=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
@@ -64,12 +67,12 @@ class WireUsage(msgspec.Struct):
 # ---------------------------------------------------------------------- messages
 
 
-class WireLogprobs(msgspec.Struct):
+class WireLogprobs(msgspec.Struct, gc=False):
     content: list[TokenLogprob] | None = None
     refusal: list[TokenLogprob] | None = None
 
 
-class WireAudio(msgspec.Struct):
+class WireAudio(msgspec.Struct, gc=False):
     id: str | None = None
     data: str | None = None
     transcript: str | None = None
@@ -81,12 +84,12 @@ class WireAudio(msgspec.Struct):
         return not (self.id or self.data or self.transcript or self.expires_at)
 
 
-class WireLegacyCall(msgspec.Struct):
+class WireLegacyCall(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
 
 
-class WireMessage(msgspec.Struct):
+class WireMessage(msgspec.Struct, gc=False):
     content: str | list[Raw] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
@@ -101,7 +104,7 @@ class WireMessage(msgspec.Struct):
     """OpenRouter: what the model drew."""
 
 
-class WireUrlCitation(msgspec.Struct):
+class WireUrlCitation(msgspec.Struct, gc=False):
     url: str | None = None
     title: str | None = None
     content: str | None = None
@@ -109,15 +112,15 @@ class WireUrlCitation(msgspec.Struct):
     end_index: int | None = None
 
 
-class WireAnnotation(msgspec.Struct):
+class WireAnnotation(msgspec.Struct, gc=False):
     url_citation: WireUrlCitation
 
 
-class WireUrl(msgspec.Struct):
+class WireUrl(msgspec.Struct, gc=False):
     url: str
 
 
-class WireImage(msgspec.Struct):
+class WireImage(msgspec.Struct, gc=False):
     image_url: WireUrl
 
 
@@ -134,7 +137,7 @@ CHOICE_KEPT = ("content_filter_results", "native_finish_reason", "stop_reason")
 """Members of the first choice that go to `CreateResult.provider_data`."""
 
 
-class WireChoice(msgspec.Struct):
+class WireChoice(msgspec.Struct, gc=False):
     message: WireMessage = msgspec.field(default_factory=WireMessage)
     """Absent where Azure's filter took the whole answer."""
     index: int = 0
@@ -166,7 +169,7 @@ KEPT = (
 """Members of the envelope that go to `CreateResult.provider_data`."""
 
 
-class WireEnvelope(msgspec.Struct):
+class WireEnvelope(msgspec.Struct, gc=False):
     """What an answer or a chunk says about the answer as a whole."""
 
     id: str | None = None
@@ -191,7 +194,7 @@ class WireEnvelope(msgspec.Struct):
                 setattr(self, name, raw.copy())
 
 
-class WireAnswer(WireEnvelope):
+class WireAnswer(WireEnvelope, gc=False):
     choices: list[WireChoice] | None = None
     usage: WireUsage | None = None
     error: Any = None
@@ -200,17 +203,17 @@ class WireAnswer(WireEnvelope):
 # ---------------------------------------------------------------------- chunks of a stream
 
 
-class WireFunctionDelta(msgspec.Struct):
+class WireFunctionDelta(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
 
 
-class WireCustomDelta(msgspec.Struct):
+class WireCustomDelta(msgspec.Struct, gc=False):
     name: str | None = None
     input: str | None = None
 
 
-class WireCallDelta(msgspec.Struct):
+class WireCallDelta(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     type: str | None = None
@@ -222,7 +225,7 @@ class WireCallDelta(msgspec.Struct):
     """LiteLLM's proxy: the same for the servers behind it."""
 
 
-class WireDelta(msgspec.Struct):
+class WireDelta(msgspec.Struct, gc=False):
     content: str | list[Raw] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -235,7 +238,7 @@ class WireDelta(msgspec.Struct):
     images: list[Raw] | None = None
 
 
-class WireChunkChoice(msgspec.Struct):
+class WireChunkChoice(msgspec.Struct, gc=False):
     delta: WireDelta | None = None
     index: int = 0
     finish_reason: str | None = None
@@ -244,13 +247,13 @@ class WireChunkChoice(msgspec.Struct):
     content_filter_results: Raw = NOTHING
 
 
-class WireGroq(msgspec.Struct):
+class WireGroq(msgspec.Struct, gc=False):
     usage: WireUsage | None = None
     error: str | None = None
     """Why the stream ends early."""
 
 
-class WireChunk(msgspec.Struct):
+class WireChunk(msgspec.Struct, gc=False):
     choices: list[WireChunkChoice] | None = None
     id: str | None = None
     model: str | None = None
@@ -259,7 +262,7 @@ class WireChunk(msgspec.Struct):
     x_groq: WireGroq | None = None
 
 
-class WireEnd(msgspec.Struct):
+class WireEnd(msgspec.Struct, gc=False):
     """What the chunk with the `finish_reason` says beside it."""
 
     index: int = 0
@@ -267,5 +270,5 @@ class WireEnd(msgspec.Struct):
     stop_reason: Raw = NOTHING
 
 
-class WireLastChunk(WireEnvelope):
+class WireLastChunk(WireEnvelope, gc=False):
     choices: list[WireEnd] | None = None
