@@ -1,8 +1,9 @@
 """The HTTP transport: the only file that touches an HTTP library.
 
 The library is httpx, or httpx2, its continuation, when the user passes a client of it. Both are used in the same narrow
-way: requests are prepared by hand, which costs a tenth of `build_request`, and sent with `client.send(stream=True)`, so
-that the hooks, auth, cookies, redirects and proxies of a passed client keep working.
+way: requests are prepared by hand, which costs a tenth of `build_request`. A passed client sends them, with
+`send(stream=True)`, so that its hooks, auth, cookies, redirects and proxies keep working; of a client of our own, the
+transport beneath it does.
 
 What makes this file longer than two calls is giving connections back: on `break`, errors, time limits, cancellation
 (twice over, too), a close from another task, and for streams that were dropped; on asyncio and on trio.
@@ -18,7 +19,7 @@ import sys
 import time
 from collections import deque
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import anyio
 
@@ -28,7 +29,16 @@ from modelwire.errors import BadRequestError, ModelClientError
 from modelwire.protocols import HttpResponse, Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Generator,
+        Mapping,
+        Sequence,
+    )
     from http.cookiejar import CookieJar
     from typing import Self
 
@@ -66,6 +76,15 @@ def _proxy(library: Any, url: str) -> Any:
     except (ValueError, library.InvalidURL):
         pass
     raise ValueError("proxy: not the URL of a proxy, such as 'http://host:3128' or 'http://user:password@host:3128'")
+
+
+class _Target(NamedTuple):
+    """What is known of a URL that requests go to."""
+
+    url: Any
+    """As the library has it."""
+    host: bytes
+    send: Callable[[Any], Awaitable[Response]]
 
 
 class HttpxTransport:
@@ -106,7 +125,7 @@ class HttpxTransport:
         self._max_connections = MAX_CONNECTIONS if max_connections is None else max_connections
         self._body: Any = _body_type(self._library)
         self._unset_timeout = self._library.Timeout(5.0)
-        self._targets: dict[str, tuple[Any, bytes]] = {}
+        self._targets: dict[str, _Target] = {}
         self._client_headers: Sequence[tuple[bytes, bytes]] = ()
         self._base_headers: Sequence[tuple[bytes, bytes]] = ()
         self.dropped: deque[HttpxStream] = deque()
@@ -128,13 +147,13 @@ class HttpxTransport:
         client = self._open_client()
         if self.dropped:
             await self._close_dropped()
-        url, host = self._targets.get(request.url) or self._target(client, request.url)
+        target = self._targets.get(request.url) or self._target(client, request.url)
         limits = self._limits(client, timeouts)
-        prepared = self._prepare(client, request, url, host, limits)
-        response, earlier = await self._answer(client, prepared, limits)
+        prepared = self._prepare(client, request, target, limits)
+        response, earlier = await self._answer(client, target.send, prepared, limits)
         # httpcore reads this entry once before the headers and once more when the body begins (HTTP/2: at each frame).
         limits["read"] = self._read_limit(client, timeouts)
-        return HttpxStream(self, response, url, limits, earlier)
+        return HttpxStream(self, response, target.url, limits, earlier)
 
     async def aclose(self) -> None:
         """Close what this transport made, streams that were dropped included; repeatable."""
@@ -178,7 +197,7 @@ class HttpxTransport:
 
     # The request ---------------------------------------------------------------------------------------------------
 
-    def _target(self, client: Client, text: str) -> tuple[Any, bytes]:
+    def _target(self, client: Client, text: str) -> _Target:
         url = None
         with contextlib.suppress(self._library.InvalidURL):
             url = self._library.URL(text)
@@ -190,24 +209,28 @@ class HttpxTransport:
             url = url.copy_with(params=client.params.merge(url.params))
         if len(self._targets) >= 256:
             self._targets.clear()
-        self._targets[text] = target = (url, url.netloc)
+        self._targets[text] = target = _Target(url, url.netloc, self._sender(client, url))
         return target
 
-    def _prepare(self, client: Client, request: HttpRequest, url: Any, host: bytes, limits: Limits) -> Any:
+    def _sender(self, client: Client, url: Any) -> Callable[[Any], Awaitable[Response]]:
+        """What sends a request to this URL.
+
+        A passed client does it itself, with its hooks, auth, cookies and redirects; and any client makes the header of a
+        user and password in the URL. Ours has nothing else to do, and its transport for this URL (a proxy's or not) sends
+        directly: that takes a tenth off a call. How a client chooses is no public method: where it is missing, the client
+        sends.
+        """
+        choose = None if self._passed or url.userinfo else getattr(client, "_transport_for_url", None)
+        return partial(client.send, stream=True) if choose is None else choose(url).handle_async_request
+
+    def _prepare(self, client: Client, request: HttpRequest, target: _Target, limits: Limits) -> Any:
         """`Request` with `headers` and `stream` ready does none of the merging that `build_request` repeats per call."""
-        raw = client.headers.raw
-        if raw != self._client_headers:
-            self._client_headers = raw
-            self._base_headers = _base_headers(raw)
-        names = {name for name, _ in request.headers}
-        headers = [(b"host", host)]
-        headers += [header for header in self._base_headers if header[0] not in names]
-        headers += request.headers
+        headers = self._headers(client, request.headers, target)
         if request.body or request.method != "GET":
             headers.append((b"content-length", b"%d" % len(request.body)))
         prepared = self._library.Request(
             request.method,
-            url,
+            target.url,
             headers=headers,
             cookies=client.cookies if self._passed and client.cookies else None,
             stream=self._body(request.body),
@@ -216,6 +239,22 @@ class HttpxTransport:
         if self._passed:
             prepared.read()  # hooks and auth that sign may look at `request.content`
         return prepared
+
+    def _headers(
+        self, client: Client, own: Sequence[tuple[bytes, bytes]], target: _Target
+    ) -> list[tuple[bytes, bytes]]:
+        """All headers but `content-length`, which differs from request to request."""
+        raw = self._client_headers
+        if self._passed or not raw:
+            raw = client.headers.raw
+        if raw != self._client_headers:
+            self._client_headers = raw
+            self._base_headers = _base_headers(raw)
+        names = {name for name, _ in own}
+        headers = [(b"host", target.host)]
+        headers += [header for header in self._base_headers if header[0] not in names]
+        headers += own
+        return headers
 
     def _limits(self, client: Client, timeouts: Timeouts) -> Limits:
         """The time limits until the headers, under httpx's names."""
@@ -238,20 +277,22 @@ class HttpxTransport:
             return theirs.read
         return timeouts.read
 
-    async def _answer(self, client: Client, prepared: Any, limits: Limits) -> tuple[Response, Sequence[Attempt]]:
+    async def _answer(
+        self, client: Client, send: Callable[[Any], Awaitable[Response]], prepared: Any, limits: Limits
+    ) -> tuple[Response, Sequence[Attempt]]:
         """The answer, and what was sent for nothing before: see `FastCore.exchange`, which does the same."""
         earlier: Sequence[Attempt] = ()
         started = time.monotonic()
         while True:
             try:
-                return await client.send(prepared, stream=True), earlier
+                return await send(prepared), earlier
             except self._library.HTTPStatusError as error:
                 # A hook of the user called `raise_for_status`; the codec knows better what the status means.
                 if error.request.extensions.get("timeout") is limits:
                     return cast("Response", error.response), earlier
                 failure = translated(error, prepared.url, limits)
             except self.errors as error:
-                closed = None if earlier or _request_of(error) is not prepared else closed_unanswered(error)
+                closed = None if earlier or _request_of(error) not in (None, prepared) else closed_unanswered(error)
                 if closed is not None:
                     earlier = (sent_for_nothing(time.monotonic() - started),)
                     await close_idle(client, closed)
@@ -270,7 +311,7 @@ class HttpxTransport:
 
 
 def _request_of(error: BaseException) -> Any:
-    """The request that an error of the library is about."""
+    """The request that an error of the library is about; a client's transport, where it sends directly, names none."""
     try:
         return getattr(error, "request", None)
     except RuntimeError:  # it has none
