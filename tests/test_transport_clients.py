@@ -252,6 +252,25 @@ async def test_a_proxy(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch):
     assert server.requests[0].headers["host"] == "model.test"
 
 
+async def test_a_library_that_hides_the_transports_of_its_client(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr(httpx.AsyncClient, "_transport_for_url")
+    sent: list[Any] = []
+
+    async def send(self: Any, request: Any, *, stream: bool) -> Any:
+        sent.append(stream)
+        return await self._transport.handle_async_request(request)
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", send)
+    server.add(Answer(body=b"by the client"))
+    transport = make("own")
+    assert (await transport.send(post(server), QUICK)).body == b"by the client"
+    await close(transport)
+
+    assert sent == [True]
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match=r"verify='/path/to/ca\.pem'"):
         HttpxTransport(verify=False)

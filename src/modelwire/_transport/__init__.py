@@ -225,7 +225,14 @@ class HttpxTransport:
 
     def _prepare(self, client: Client, request: HttpRequest, target: _Target, limits: Limits) -> Any:
         """`Request` with `headers` and `stream` ready does none of the merging that `build_request` repeats per call."""
-        headers = self._headers(client, request.headers, target)
+        raw = client.headers.raw
+        if raw != self._client_headers:
+            self._client_headers = raw
+            self._base_headers = _base_headers(raw)
+        names = {name for name, _ in request.headers}
+        headers = [(b"host", target.host)]
+        headers += [header for header in self._base_headers if header[0] not in names]
+        headers += request.headers
         if request.body or request.method != "GET":
             headers.append((b"content-length", b"%d" % len(request.body)))
         prepared = self._library.Request(
@@ -239,22 +246,6 @@ class HttpxTransport:
         if self._passed:
             prepared.read()  # hooks and auth that sign may look at `request.content`
         return prepared
-
-    def _headers(
-        self, client: Client, own: Sequence[tuple[bytes, bytes]], target: _Target
-    ) -> list[tuple[bytes, bytes]]:
-        """All headers but `content-length`, which differs from request to request."""
-        raw = self._client_headers
-        if self._passed or not raw:
-            raw = client.headers.raw
-        if raw != self._client_headers:
-            self._client_headers = raw
-            self._base_headers = _base_headers(raw)
-        names = {name for name, _ in own}
-        headers = [(b"host", target.host)]
-        headers += [header for header in self._base_headers if header[0] not in names]
-        headers += own
-        return headers
 
     def _limits(self, client: Client, timeouts: Timeouts) -> Limits:
         """The time limits until the headers, under httpx's names."""
