@@ -148,8 +148,9 @@ def _record(here: Comparison, old: Json, new: Json) -> Iterator[Change]:
     yield from _fields(here, old, new)
     yield from _mixins(here, old.get("x-mixin"), new.get("x-mixin"))
     yield from other_keywords(here, old, new)
-    if old.get("x-gc") != new.get("x-gc"):
-        yield here.harmless("has another x-gc")
+    for keyword in ("x-gc", "x-weakref"):
+        if old.get(keyword) != new.get(keyword):
+            yield here.harmless(f"has another {keyword}")
     if old.get("additionalProperties") != new.get("additionalProperties"):
         yield here.broken("has another additionalProperties", "records stay closed")
 

@@ -37,7 +37,7 @@ BOUNDS = (
 JUDGED = {key for bound in BOUNDS for key in bound[:2]} | {
     *(*PROSE, "$ref", "type", "enum", "const", "anyOf", "oneOf", "allOf", "discriminator", "default"),
     *("items", "properties", "required", "additionalProperties"),
-    *("x-kind", "x-mixin", "x-gc", "x-derived", "x-python-type", "x-aliases", "x-wire", "x-noop"),
+    *("x-kind", "x-mixin", "x-gc", "x-weakref", "x-derived", "x-python-type", "x-aliases", "x-wire", "x-noop"),
 }
 
 

@@ -132,6 +132,8 @@ def _template_data(name: str, body: Json) -> Json:
     kwargs = {"frozen": "True", "omit_defaults": "True"}
     if body.get("x-gc") is False:
         kwargs["gc"] = "False"
+    if body.get("x-weakref") is True:
+        kwargs["weakref"] = "True"
     data: Json = {"base_class_kwargs": kwargs}
     tag = tag_of(body)
     if tag:

@@ -56,7 +56,9 @@ class Text(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="text"
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Image(ImageMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="image", kw_only=True):
+class Image(
+    ImageMixin, Struct, frozen=True, omit_defaults=True, weakref=True, tag_field="type", tag="image", kw_only=True
+):
     """An image. It is sent as it is, never re-encoded. `Image.from_file`, `from_bytes`, `from_base64`, `from_url` and `from_uri` make one. Exactly one of `url`, `data` and `file_id` says where the content is."""
 
     type: ClassVar[Literal["image"]] = "image"
@@ -74,7 +76,9 @@ class Image(ImageMixin, Struct, frozen=True, omit_defaults=True, tag_field="type
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Audio(AudioMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="audio", kw_only=True):
+class Audio(
+    AudioMixin, Struct, frozen=True, omit_defaults=True, weakref=True, tag_field="type", tag="audio", kw_only=True
+):
     """Sound: something said to the model, or its spoken answer. `Audio.from_file` and `from_bytes` make one. Exactly one of `url`, `data`, `file_id` and `id` says where the content is."""
 
     type: ClassVar[Literal["audio"]] = "audio"
@@ -96,7 +100,9 @@ class Audio(AudioMixin, Struct, frozen=True, omit_defaults=True, tag_field="type
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Document(DocumentMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="document", kw_only=True):
+class Document(
+    DocumentMixin, Struct, frozen=True, omit_defaults=True, weakref=True, tag_field="type", tag="document", kw_only=True
+):
     """A document, such as a PDF. `Document.from_file`, `from_bytes` and `from_url` make one. Exactly one of `url`, `data`, `file_id` and `text` says where the content is."""
 
     type: ClassVar[Literal["document"]] = "document"
@@ -118,7 +124,9 @@ class Document(DocumentMixin, Struct, frozen=True, omit_defaults=True, tag_field
     """Data that only one provider understands, by provider; `None` when there is none."""
 
 
-class Video(VideoMixin, Struct, frozen=True, omit_defaults=True, tag_field="type", tag="video", kw_only=True):
+class Video(
+    VideoMixin, Struct, frozen=True, omit_defaults=True, weakref=True, tag_field="type", tag="video", kw_only=True
+):
     """A video. `Video.from_file`, `from_bytes` and `from_url` make one. Exactly one of `url`, `data` and `file_id` says where the content is."""
 
     type: ClassVar[Literal["video"]] = "video"

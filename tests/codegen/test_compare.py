@@ -251,6 +251,7 @@ HARMLESS: list[tuple[dict[str, Any], list[str]]] = [
     ({"Image/x-mixin": "ImageMixin"}, ["Image has the mixin ImageMixin now, was none"]),
     ({"Text/x-mixin": "Other"}, ["Text has the mixin Other now, was TextMixin; see that no method is lost"]),
     ({"Image/x-gc": False}, ["Image has another x-gc"]),
+    ({"Text/x-weakref": True}, ["Text has another x-weakref"]),
     ({"Image/description": "A picture."}, ["Image has a new description"]),
     # Fields
     ({f"{TEXT}/more": STRING}, ["Text.more added, may be left out (programs with the older types skip it)"]),

@@ -214,6 +214,7 @@ def test_every_struct_is_frozen_keyword_only_and_terse(name: str) -> None:
     assert config.frozen
     assert config.omit_defaults
     assert config.gc is DEFINITIONS[name].get("x-gc", True)
+    assert config.weakref is DEFINITIONS[name].get("x-weakref", False)
     assert {parameter.kind for parameter in inspect.signature(struct).parameters.values()} == {
         inspect.Parameter.KEYWORD_ONLY
     }

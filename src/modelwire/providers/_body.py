@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import weakref
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from modelwire.types import Reasoning, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from modelwire.types import AssistantMessage, Part
+    from modelwire.types import AssistantMessage, Audio, Document, Image, Part, Video
 
 
 HANDOVER = "; or let modelwire.handover(messages, to=client) find a way, and tell what is lost"
@@ -29,6 +32,28 @@ def put(body: dict[str, Any], path: str, value: Any) -> None:
 def own_data(provider_data: Mapping[str, dict[str, Any]] | None, origin: str) -> dict[str, Any]:
     """The members that the provider of this origin, and no other, gets back."""
     return provider_data.get(origin, {}) if provider_data else {}
+
+
+_LARGE = 4096
+"""Characters of data below which escaping it takes less time than looking for what was escaped before."""
+_written: dict[tuple[int, str], tuple[weakref.ref[Any], msgspec.Raw]] = {}
+
+
+def data_json(part: Image | Audio | Document | Video, prefix: str = "") -> msgspec.Raw:
+    """The base64 data of a part as a JSON string, after `prefix`.
+
+    It may be megabytes, which every turn of a conversation sends again: it is made once in the life of the part, and
+    copied into the body as it is.
+    """
+    data = part.data or ""
+    if len(data) < _LARGE:
+        return msgspec.Raw(msgspec.json.encode(prefix + data))
+    key = id(part), prefix
+    known = _written.get(key)
+    if known is None:
+        raw = msgspec.Raw(msgspec.json.encode(prefix + data))
+        known = _written[key] = weakref.ref(part, lambda _: _written.pop(key)), raw
+    return known[1]
 
 
 def parts_of(content: str | Sequence[str | Part]) -> list[Part]:

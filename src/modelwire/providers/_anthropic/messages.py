@@ -19,7 +19,7 @@ from modelwire.errors import BadRequestError
 from modelwire.providers._anthropic.names import is_another
 from modelwire.providers._anthropic.parts import ORIGIN, as_input
 from modelwire.providers._anthropic.reasoning import facts
-from modelwire.providers._body import HANDOVER, assistant_parts, own_data
+from modelwire.providers._body import HANDOVER, assistant_parts, data_json, own_data
 from modelwire.types import (
     AssistantMessage,
     Audio,
@@ -245,7 +245,7 @@ def _image(part: Image) -> Json:
     media_type = "image/jpeg" if media_type == "image/jpg" else media_type
     if media_type not in IMAGES:
         raise BadRequestError(f"Anthropic takes JPEG, PNG, GIF and WebP images, not {media_type}{HANDOVER}")
-    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data_json(part)}}
 
 
 def _document(part: Document) -> Json:
@@ -269,7 +269,7 @@ def _document_source(part: Document) -> Json:
         raise BadRequestError(
             f"Anthropic takes PDF and plain-text documents, not {media_type}; send its text instead{HANDOVER}"
         )
-    return {"type": "base64", "media_type": media_type, "data": data}
+    return {"type": "base64", "media_type": media_type, "data": data_json(part)}
 
 
 def _plain_text(data: str, media_type: str) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from modelwire import _media
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import HANDOVER, assistant_parts, is_made_up, own_data, parts_of
+from modelwire.providers._body import HANDOVER, assistant_parts, data_json, is_made_up, own_data, parts_of
 from modelwire.providers._gemini.facts import ORIGIN
 from modelwire.providers._gemini.parts import DETAILS, with_own
 from modelwire.types import (
@@ -292,7 +292,7 @@ def _located(part: Image | Audio | Document | Video) -> Json:
     """Media inline, or by their address."""
     if part.data is not None:
         kind = part.media_type or _media.sniff_base64(part.data) or _DEFAULT_TYPES[part.type]
-        return {"inlineData": {"mimeType": kind, "data": part.data}}
+        return {"inlineData": {"mimeType": kind, "data": data_json(part)}}
     uri = part.file_id if part.file_id is not None else part.url
     if uri is None:
         raise BadRequestError(f"an answer's audio is only an id, which Gemini does not know; pass its data{HANDOVER}")

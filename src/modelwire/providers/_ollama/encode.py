@@ -9,7 +9,7 @@ import msgspec
 
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import HANDOVER, assistant_parts, is_made_up, own_data, parts_of, put
+from modelwire.providers._body import HANDOVER, assistant_parts, data_json, is_made_up, own_data, parts_of, put
 from modelwire.types import (
     AssistantMessage,
     Audio,
@@ -133,7 +133,7 @@ def _text(content: str | Sequence[str | Text]) -> str:
 
 def _with_images(role: str, content: str | Sequence[Any]) -> Json:
     texts: list[str] = []
-    images: list[str] = []
+    images: list[msgspec.Raw] = []
     for part in parts_of(content):
         match part:
             case Text():
@@ -151,13 +151,13 @@ def _with_images(role: str, content: str | Sequence[Any]) -> Json:
     return wire | {"images": images} if images else wire
 
 
-def _image(part: Image) -> str:
+def _image(part: Image) -> msgspec.Raw:
     """Bare base64, without `data:`; the server fetches nothing."""
     if part.data is None:
         raise BadRequestError(
             f"Ollama takes images as data, not by reference; fetch it and use Image.from_bytes(){HANDOVER}"
         )
-    return part.data
+    return data_json(part)
 
 
 def _assistant(message: AssistantMessage, names: dict[str, str]) -> Json:

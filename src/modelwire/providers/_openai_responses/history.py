@@ -13,7 +13,7 @@ import msgspec
 
 from modelwire import _media
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import HANDOVER, own_data, parts_of
+from modelwire.providers._body import HANDOVER, data_json, own_data, parts_of
 from modelwire.providers._openai_chat.encode import AUDIO_FORMATS, data_url
 from modelwire.providers._openai_responses.items import OF_MESSAGE
 from modelwire.types import (
@@ -281,7 +281,7 @@ def _image(part: Image) -> Json:
     if part.file_id is not None:
         image["file_id"] = part.file_id
     else:
-        image["image_url"] = part.url or data_url(part.data or "", part.media_type, "image/png")
+        image["image_url"] = part.url or data_url(part, "image/png")
     if part.detail is not None:
         image["detail"] = part.detail
     return image
@@ -294,7 +294,7 @@ def _audio(part: Audio) -> Json:
         raise BadRequestError(
             f"the Responses API takes audio as wav or mp3 data, not as {media_type or 'a reference'}{HANDOVER}"
         )
-    return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
+    return {"type": "input_audio", "input_audio": {"data": data_json(part), "format": form}}
 
 
 def _document(part: Document) -> Json:
@@ -306,7 +306,7 @@ def _document(part: Document) -> Json:
     elif part.url is not None:
         file = {"file_url": part.url}
     else:
-        data = data_url(part.data or "", part.media_type, "application/pdf")
+        data = data_url(part, "application/pdf")
         # Data needs a name, by whose ending the server tells the kind.
         name = part.filename or f"document.{_SUFFIXES.get(part.media_type or '', 'pdf')}"
         file = {"filename": name, "file_data": data}
