@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -39,7 +39,7 @@ from modelwire.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from modelwire.providers._openai_chat.quirks import Quirks
     from modelwire.types import AnyTool, ChatRequest, InputPart, Part, ResponseFormat
@@ -261,6 +261,10 @@ def _assistant(message: AssistantMessage, quirks: Quirks, model: str) -> Json | 
     """The message; none where all that it holds is for another provider alone: some servers refuse an empty one."""
     if isinstance(message.content, str):  # most of a long history
         return _named({"role": "assistant", "content": message.content}, message, quirks)
+    if not quirks.reasoning_filler and _CALLS.issuperset(map(type, message.content)) and message.content:
+        # What agents' histories consist of.
+        calls = [_call(cast("FunctionCall", part), quirks) for part in message.content]
+        return _named({"role": "assistant", "tool_calls": calls}, message, quirks)
     assistant = _Assistant(message, quirks, model)
     return None if message.content and assistant.silent else assistant.wire()
 
@@ -269,6 +273,9 @@ def recognises(part: Reasoning, quirks: Quirks, model: str) -> bool:
     """Whether this reasoning came from the server, and goes back to this model of it."""
     own = part.provider == quirks.provider and bool(quirks.reasoning_field or part.provider_data)
     return own and not _is_of_another_vendor(part, model)
+
+
+_CALLS = frozenset({FunctionCall})
 
 
 class _Assistant:
@@ -418,15 +425,16 @@ def _joined_lists(first: Any, second: Any) -> Any:
 
 
 def _call(call: FunctionCall, quirks: Quirks) -> Json:
+    wire: Json = {"id": call_id(call.id, quirks)}
     if call.custom and quirks.custom_tools:
-        body: Json = {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+        wire["type"], wire["custom"] = "custom", {"name": call.name, "input": call.arguments}
     elif call.custom:
         arguments = msgspec.json.encode({"input": call.arguments}).decode()
-        body = {"type": "function", "function": {"name": call.name, "arguments": arguments}}
+        wire["type"], wire["function"] = "function", {"name": call.name, "arguments": arguments}
     else:
         # An empty string is what a model writes for "no arguments"; servers that parse the history refuse it.
-        body = {"type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
-    return {"id": call_id(call.id, quirks), **body, **own_data(call.provider_data, quirks.provider)}
+        wire["type"], wire["function"] = "function", {"name": call.name, "arguments": call.arguments or "{}"}
+    return wire | own_data(call.provider_data, quirks.provider) if call.provider_data else wire
 
 
 def call_id(given: str, quirks: Quirks) -> str:
@@ -447,8 +455,8 @@ def _tool_result(result: ToolResult, shown: list[Json | msgspec.Raw], quirks: Qu
     content = given if isinstance(given, str) else _tool_texts(given, shown, quirks)
     if result.is_error:
         content = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
-    own = own_data(result.provider_data, quirks.provider)
-    return {"role": "tool", "tool_call_id": call_id(result.call_id, quirks), "content": content, **own}
+    wire: Json = {"role": "tool", "tool_call_id": call_id(result.call_id, quirks), "content": content}
+    return wire | own_data(result.provider_data, quirks.provider) if result.provider_data else wire
 
 
 def _tool_texts(parts: Sequence[str | InputPart], shown: list[Json | msgspec.Raw], quirks: Quirks) -> str | list[Json]:
