@@ -34,6 +34,11 @@ class Dialect(NamedTuple):
     """The same of a dict."""
 
 
+def length(count: int) -> int:
+    """Characters of so many deltas of text."""
+    return len("".join(words(count)))
+
+
 def _sse(event: dict[str, Any], end: bytes = b"\n\n", *, named: bool = False, spaced: bool = False) -> bytes:
     name = b"event: %b\n" % event["type"].encode() if named else b""
     separators = (",", ": ") if spaced else (",", ":")
@@ -54,7 +59,8 @@ class AnthropicEvent(Struct):
     delta: AnthropicDelta | None = None
 
 
-def _anthropic() -> Dialect:
+def anthropic(count: int = EVENTS) -> Dialect:
+    """An answer with so many deltas of text."""
     usage = {"input_tokens": 42, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
     message = {"id": "msg_01", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": []}
     events: list[dict[str, Any]] = [
@@ -63,13 +69,13 @@ def _anthropic() -> Dialect:
         {"type": "ping"},
         *(
             {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
-            for word in words(EVENTS)
+            for word in words(count)
         ),
         {"type": "content_block_stop", "index": 0},
         {
             "type": "message_delta",
             "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-            "usage": {**usage, "output_tokens": EVENTS},
+            "usage": {**usage, "output_tokens": count},
         },
         {"type": "message_stop"},
     ]
@@ -93,8 +99,9 @@ class ResponsesEvent(Struct):
     delta: str | None = None
 
 
-def _responses() -> Dialect:
-    text = "".join(words(EVENTS))
+def responses(count: int = EVENTS) -> Dialect:
+    """An answer with so many deltas of text."""
+    text = "".join(words(count))
     item = {"id": "msg_68a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5", "type": "message", "role": "assistant"}
     part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
     whole = {**item, "status": "completed", "content": [part]}
@@ -105,7 +112,7 @@ def _responses() -> Dialect:
         "output": [],
     }
     place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
-    usage = {"input_tokens": 42, "output_tokens": EVENTS, "total_tokens": 42 + EVENTS}
+    usage = {"input_tokens": 42, "output_tokens": count, "total_tokens": 42 + count}
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": {**response, "status": "in_progress"}},
         {"type": "response.in_progress", "response": {**response, "status": "in_progress"}},
@@ -113,7 +120,7 @@ def _responses() -> Dialect:
         {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
         *(
             {"type": "response.output_text.delta", **place, "delta": word, "logprobs": [], "obfuscation": "x7Kp2QmZ"}
-            for word in words(EVENTS)
+            for word in words(count)
         ),
         {"type": "response.output_text.done", **place, "text": text, "logprobs": []},
         {"type": "response.content_part.done", **place, "part": part},
@@ -161,7 +168,9 @@ class GeminiChunk(Struct, rename="camel"):
     usage_metadata: GeminiUsage | None = None
 
 
-def _gemini() -> Dialect:
+def gemini(count: int = EVENTS) -> Dialect:
+    """An answer with so many deltas of text."""
+
     def chunk(number: int, word: str, **more: str) -> dict[str, Any]:
         return {
             "candidates": [{"content": {"parts": [{"text": word}], "role": "model"}, **more, "index": 0}],
@@ -176,9 +185,9 @@ def _gemini() -> Dialect:
             "responseId": "6r6FarDODNmynsEP8cLCoQk",
         }
 
-    *most, last = words(EVENTS)
+    *most, last = words(count)
     chunks = [chunk(number, word) for number, word in enumerate(most)]
-    chunks.append(chunk(EVENTS - 1, last, finishReason="STOP"))
+    chunks.append(chunk(count - 1, last, finishReason="STOP"))
     return Dialect(
         title="Gemini",
         codec="gemini",
@@ -202,18 +211,20 @@ class OllamaLine(Struct):
     done: bool = False
 
 
-def _ollama() -> Dialect:
+def ollama(count: int = EVENTS) -> Dialect:
+    """An answer with so many deltas of text."""
+
     def line(word: str, **more: object) -> bytes:
         facts = {"model": "qwen3:14b", "created_at": "2026-11-23T12:00:00.284159Z"}
         answer = {**facts, "message": {"role": "assistant", "content": word}, "done": bool(more), **more}
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
     durations = {"total_duration": 5191566416, "load_duration": 5025959, "prompt_eval_duration": 325953000}
-    last = line("", done_reason="stop", prompt_eval_count=42, eval_count=EVENTS, eval_duration=4799921000, **durations)
+    last = line("", done_reason="stop", prompt_eval_count=42, eval_count=count, eval_duration=4799921000, **durations)
     return Dialect(
         title="Ollama",
         codec="ollama",
-        frames=(*map(line, words(EVENTS)), last),
+        frames=(*map(line, words(count)), last),
         end=b"\n",
         decode=Decoder(OllamaLine).decode,
         text=lambda line: line.message.content,
@@ -221,4 +232,4 @@ def _ollama() -> Dialect:
     )
 
 
-DIALECTS = (_anthropic(), _responses(), _gemini(), _ollama())
+DIALECTS = (anthropic(), responses(), gemini(), ollama())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import __main__, codec, concurrent, over_http, report, tools, wire, work
+from benchmarks import __main__, codec, concurrent, over_http, report, scaling, tools, wire, work
 from benchmarks.__main__ import SUITES
 from benchmarks.answers import ANSWERS, EVENTS, whole
 from benchmarks.clients import CALLERS, STREAMERS
@@ -35,6 +35,7 @@ ROWS = {
     "call": [kind.name for kind in CALLERS],
     "stream": [kind.name for kind in STREAMERS],
     "concurrent": [kind.name for kind in CALLERS],
+    "scaling": [scaling.SMALL, scaling.LARGE],
     "import": list(PROGRAMS),
 }
 
