@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -60,8 +59,12 @@ def duration(value: str | None) -> float | None:
 
 def date(value: str | None) -> datetime | None:
     """The time of an HTTP date (RFC 9110, 5.6.7); `None` for anything else."""
+    if not value:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # loads half of `email`, and few servers send dates
+
     try:
-        return parsedate_to_datetime(value) if value else None
+        return parsedate_to_datetime(value)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 

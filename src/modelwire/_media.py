@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelwire.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_BYTES = 256 * 1024 * 1024
 """Larger files are refused: no provider takes them inline, and they would be held in memory twice."""
@@ -92,6 +94,8 @@ def from_file(path: str | Path, kind: str, media_type: str | None = None) -> Med
 
     Raises `BadRequestError` when it cannot be read, is empty, too large, or no `kind`.
     """
+    from pathlib import Path  # noqa: PLC0415  # few have files
+
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -18,6 +17,7 @@ from modelwire import _media
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
     from typing import Self
 
     from modelwire.types import AssistantMessage, FunctionCall, Part
@@ -170,6 +170,8 @@ class DocumentMixin(MediaMixin):
 
         Raises `BadRequestError` when the file cannot be read or is empty.
         """
+        from pathlib import Path  # noqa: PLC0415  # few have files
+
         media = _media.from_file(path, cls._KIND, media_type)
         return cls(data=media.data, media_type=media.media_type, filename=Path(path).name)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from modelwire import _http
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
-from modelwire.providers._anthropic import decode, encode, errors, read
+from modelwire.providers._anthropic import decode, encode, errors
 from modelwire.providers._anthropic.parts import ORIGIN
 from modelwire.providers._anthropic.refused import NEW_VERSION, OLD_VERSION, refused
 from modelwire.providers._anthropic.stream import AnthropicStreamDecoder
@@ -105,6 +105,8 @@ class AnthropicCodec:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """A request as another client would send it."""
+        from modelwire.providers._anthropic import read  # noqa: PLC0415  # clients never need it
+
         return read.decode_request(body)
 
     def accepts(self, model: str, info: ModelInfo) -> Accepts:

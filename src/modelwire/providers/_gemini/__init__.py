@@ -15,7 +15,7 @@ from urllib.parse import quote
 from modelwire import _http
 from modelwire._fold import fold
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
-from modelwire.providers._gemini import decode, encode, errors, facts, read
+from modelwire.providers._gemini import decode, encode, errors, facts
 from modelwire.providers._gemini.stream import GeminiStreamDecoder, events_of_list
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class GeminiCodec:
 
     def decode_request(self, body: bytes, url: str = "") -> ChatRequest:
         """A request as another client would send it; `url` says the model, and whether to stream."""
+        from modelwire.providers._gemini import read  # noqa: PLC0415  # clients never need it
+
         return read.decode_request(body, url)
 
     def accepts(self, model: str, info: ModelInfo) -> Accepts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
-from modelwire.providers._ollama import decode, encode, read
+from modelwire.providers._ollama import decode, encode
 from modelwire.providers._ollama.stream import OllamaStreamDecoder
 from modelwire.types import ToolChoice
 
@@ -73,6 +73,8 @@ class OllamaCodec:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """A request as another client would send it."""
+        from modelwire.providers._ollama import read  # noqa: PLC0415  # clients never need it
+
         return read.decode_request(body)
 
     def accepts(self, model: str, info: ModelInfo) -> Accepts:

@@ -16,7 +16,7 @@ from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
 from modelwire.providers import _endpoint
 from modelwire.providers._openai_chat import refused_while_reasoning
 from modelwire.providers._openai_chat.errors import error_from_response
-from modelwire.providers._openai_responses import decode, encode, read
+from modelwire.providers._openai_responses import decode, encode
 from modelwire.providers._openai_responses.stream import ResponsesStreamDecoder
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class ResponsesCodec:
 
     def decode_request(self, body: bytes) -> ChatRequest:
         """A request as another client would send it."""
+        from modelwire.providers._openai_responses import read  # noqa: PLC0415  # clients never need it
+
         return read.decode_request(body, self.origin)
 
     def accepts(self, model: str, info: ModelInfo) -> Accepts:
