@@ -72,6 +72,8 @@ CHAT = [
     chat(delta={"content": [{"type": "text", "text": "b"}]}),
     chat(delta={"content": "b", "annotations": [{"url_citation": {"url": "http://a"}}]}),
     chat(delta={"content": "b"}, logprobs={"content": [{"token": "b", "logprob": -1.0}]}),
+    chat(delta={"content": "b"}, content_filter_results={"hate": {"filtered": False}}),
+    chat(delta={"content": "b"}, content_filter_results=[1]),
     chat(delta={"content": "b"}, index=1),
     {**chat(delta={"content": "b"}), "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
     {"id": "c", "choices": [chat(delta={"content": "b"})["choices"][0], chat(delta={"content": "c"}, index=1)["choices"][0]]},

@@ -253,8 +253,8 @@ class StreamedChoice:
         """Azure: what its filters saw; each chunk tells of some of them."""
         found = bytes(results)
         if found != self._filtered and said(results):
-            self._filtered = found
             self._filters |= {name: raw.copy() for name, raw in _members.decode(results).items()}
+            self._filtered = found
 
     # ------------------------------------------------------------------ the end
 

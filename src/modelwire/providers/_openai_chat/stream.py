@@ -20,7 +20,15 @@ from modelwire.providers._openai_chat import decode
 from modelwire.providers._openai_chat.choice import StreamedChoice
 from modelwire.providers._openai_chat.errors import error_from_body
 from modelwire.providers._openai_chat.tidy import tidied
-from modelwire.providers._openai_chat.wire import WireChunk, WireChunkChoice, WireDelta, WireEnvelope, WireLastChunk
+from modelwire.providers._openai_chat.wire import (
+    NOTHING,
+    Raw,
+    WireChunk,
+    WireChunkChoice,
+    WireDelta,
+    WireEnvelope,
+    WireLastChunk,
+)
 from modelwire.providers._stream import FrameDecoder, only
 from modelwire.types import ChoiceEnd, Finish, LogprobsDelta, Start, TextDelta
 
@@ -28,14 +36,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from modelwire.providers._openai_chat.quirks import Quirks
-    from modelwire.providers._openai_chat.wire import Raw, WireUsage
+    from modelwire.providers._openai_chat.wire import WireUsage
     from modelwire.types import StreamEvent
 
 _chunk = msgspec.json.Decoder(WireChunk)
 _untidy_chunk = msgspec.json.Decoder(WireChunk, strict=False)
 _last_chunk = msgspec.json.Decoder(WireLastChunk)
 _untidy_last_chunk = msgspec.json.Decoder(WireLastChunk, strict=False)
-_text_choice = only(WireChunkChoice, index=(Literal[0], 0), delta=only(WireDelta, content=str))
+_text_choice = only(
+    WireChunkChoice,
+    index=(Literal[0], 0),
+    delta=only(WireDelta, content=str),
+    content_filter_results=(Raw, NOTHING),  # in all chunks of Azure
+)
 _text_chunk = msgspec.json.Decoder(only(WireChunk, "id", "model", choices=GenericAlias(tuple, (_text_choice,)))).decode
 
 
@@ -78,7 +91,10 @@ class ChatStreamDecoder(FrameDecoder[SseFramer]):
         raise_stray(lines, lambda body: error_from_body(body, self._quirks.provider))
 
     def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
-        text = _text_chunk(frame).choices[0].delta.content
+        choice = _text_chunk(frame).choices[0]
+        if choice.content_filter_results:
+            self._choices[0].filtered(choice.content_filter_results)
+        text = choice.delta.content
         if text:
             self._more(text)
             events.append(TextDelta(text=text, index=self._index))
