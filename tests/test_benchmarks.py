@@ -12,11 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from benchmarks import __main__, codec, concurrent, over_http, report, scaling, tools, wire, work
+from benchmarks import __main__, codec, concurrent, layers, over_http, report, scaling, tools, wire, work
 from benchmarks.__main__ import SUITES
 from benchmarks.answers import ANSWERS, EVENTS, whole
 from benchmarks.clients import CALLERS, STREAMERS
@@ -24,6 +25,11 @@ from benchmarks.clients.reference import ReferenceClient, ResponseParser
 from benchmarks.imports import PROGRAMS
 from benchmarks.measure import Comparison, Contender, Effort, Result, Row, measure
 from benchmarks.server import loopback
+from modelwire._fold import fold
+from modelwire._frames import SseFramer
+from modelwire._stream import EventStream
+from modelwire._transport import HttpxTransport
+from modelwire.providers import codec_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,6 +207,39 @@ def test_a_client_that_reads_another_text_is_not_measured(monkeypatch: pytest.Mo
 
     with pytest.raises(AssertionError, match="wrong reads another text"):
         next(over_http.run_calls(Effort(1, 0)))
+
+
+# Layers ---------------------------------------------------------------------------------------------------------------
+
+
+def test_time_is_told_by_layer() -> None:
+    command = [sys.executable, "-W", "error", "-m", "benchmarks.layers", "--seconds", "0.1"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=60)
+
+    cases = done.stdout.strip().split("\n\n")
+    assert [case.partition(": ")[0] for case in cases] == list(layers.CASES)
+    for case in cases:
+        _, *lines = case.splitlines()
+        assert lines
+        assert sum(float(line.partition("%")[0]) for line in lines) == pytest.approx(100, abs=len(lines))
+
+
+@pytest.mark.parametrize(
+    ("function", "layer"),
+    [
+        (codec_for, "modelwire: codec"),
+        (SseFramer.feed, "modelwire: codec"),
+        (fold, "modelwire: types"),
+        (HttpxTransport.send, "modelwire: transport"),
+        (EventStream.fill, "modelwire: client"),
+        (httpx.Request.read, "httpx"),
+        (asyncio.run, "event loop and sockets"),
+        (whole, "the caller's own loop"),
+        (json.dumps, layers.OTHER),
+    ],
+)
+def test_a_function_belongs_to_the_layer_of_its_file(function: Any, layer: str) -> None:
+    assert layers.layer_of(function.__code__.co_filename) == layer
 
 
 # What is asked and answered --------------------------------------------------------------------------------------------
