@@ -160,27 +160,25 @@ class _Building:
         self.raw_finish_reason: str | None = None
 
     def add(self, event: StreamEvent) -> None:
-        match event:
-            case TextDelta() | ReasoningDelta() | RefusalDelta():
-                self._piece(event.index, type(event), event.text)
-            case ToolCallDelta():
-                self._piece(event.index, ToolCallDelta, event.arguments)
-            case AudioDelta():
-                self._piece(event.index, AudioDelta, event.data)
-                self.pieces[event.index][1].append(event.transcript)
-            case ToolCallStart():
-                self.starts[event.index] = event
-                self.pieces[event.index] = (ToolCallDelta, [])
-            case CitationDelta():
-                self.citations.setdefault(event.index, []).append(event.citation)
-            case LogprobsDelta():
-                self.logprobs += event.logprobs
-            case PartEnd():
-                self.parts[event.index] = event.part
-            case ChoiceEnd():
-                self.finish_reason, self.raw_finish_reason = event.finish_reason, event.raw_finish_reason
-            case _:
-                pass
+        # By type, not by `match`: `isinstance` takes 0.2 µs for a struct that is something else.
+        if type(event) is TextDelta or type(event) is ReasoningDelta or type(event) is RefusalDelta:
+            self._piece(event.index, type(event), event.text)
+        elif type(event) is ToolCallDelta:
+            self._piece(event.index, ToolCallDelta, event.arguments)
+        elif type(event) is AudioDelta:
+            self._piece(event.index, AudioDelta, event.data)
+            self.pieces[event.index][1].append(event.transcript)
+        elif type(event) is ToolCallStart:
+            self.starts[event.index] = event
+            self.pieces[event.index] = (ToolCallDelta, [])
+        elif type(event) is CitationDelta:
+            self.citations.setdefault(event.index, []).append(event.citation)
+        elif type(event) is LogprobsDelta:
+            self.logprobs += event.logprobs
+        elif type(event) is PartEnd:
+            self.parts[event.index] = event.part
+        elif type(event) is ChoiceEnd:
+            self.finish_reason, self.raw_finish_reason = event.finish_reason, event.raw_finish_reason
 
     def _piece(self, index: int, kind: type, piece: str) -> None:
         entry = self.pieces.get(index)
@@ -234,11 +232,11 @@ def fold(events: Iterable[StreamEvent]) -> CreateResult:
                 entry = first.pieces.setdefault(event.index, (TextDelta, []))
                 pieces[event.index] = known = entry[1]
             known.append(event.text)
-        elif isinstance(event, Finish):
+        elif type(event) is Finish:
             finish = event
-        elif isinstance(event, Start):
+        elif type(event) is Start:
             start = event
-        elif isinstance(event, UsageUpdate):
+        elif type(event) is UsageUpdate:
             usage = event.usage
         else:
             choice = getattr(event, "choice", 0)
