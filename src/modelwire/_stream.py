@@ -89,11 +89,7 @@ class EventStream:
 
     async def batch(self) -> list[StreamEvent]:
         """The events that have come, or else the next ones; none at the end. For clients that pass a stream on."""
-        if not self._ready and not await self.fill():
-            return []
-        events = list(self._ready)
-        self._ready.clear()
-        return events
+        return list(self._ready) or (list(self._ready) if await self.fill() else [])
 
     @property
     def result(self) -> CreateResult:
