@@ -132,6 +132,8 @@ def test_rate_limits_are_numbers() -> None:
         requests=RateLimitWindow(limit=60, remaining=59, reset=1.0), tokens=RateLimitWindow(limit=150_000)
     )
     assert _http.x_ratelimit({b"x-ratelimit-reset-tokens": b"never"}) is None
+    assert _http.x_ratelimit({b"x-ratelimit-limit-tokens": b"9" * 5000}) is None
+    assert _http.x_ratelimit({b"x-ratelimit-limit-tokens": "²".encode("latin-1")}) is None
     assert _http.x_ratelimit({}) is None
 
 

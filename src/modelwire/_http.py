@@ -107,7 +107,7 @@ def window(limit: str | None, remaining: str | None, reset: float | None) -> Rat
 
 
 def _count(value: str | None) -> int | None:
-    if value is not None and value.isdecimal():  # nearly always
+    if value is not None and value.isdecimal() and len(value) < 16:  # nearly always
         return int(value)
     amount = number(value)
     return None if amount is None else int(amount)
