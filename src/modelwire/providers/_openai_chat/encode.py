@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -112,7 +112,7 @@ def _messages(request: ChatRequest, quirks: Quirks) -> list[Json]:
         elif type(message) is UserMessage:
             said = _user(message, quirks)
         else:
-            said = _system(cast("SystemMessage", message), quirks)
+            said = _system(message, quirks)  # type: ignore[arg-type]  # what is left
         if said is not None:
             wire.append(said)
     return [*wire, _shown(shown)] if shown else wire
@@ -263,7 +263,7 @@ def _assistant(message: AssistantMessage, quirks: Quirks, model: str) -> Json | 
         return _named({"role": "assistant", "content": message.content}, message, quirks)
     if not quirks.reasoning_filler and _CALLS.issuperset(map(type, message.content)) and message.content:
         # What agents' histories consist of.
-        calls = [_call(cast("FunctionCall", part), quirks) for part in message.content]
+        calls = [_call(part, quirks) for part in message.content]  # type: ignore[arg-type]  # only calls
         return _named({"role": "assistant", "tool_calls": calls}, message, quirks)
     assistant = _Assistant(message, quirks, model)
     return None if message.content and assistant.silent else assistant.wire()
