@@ -25,11 +25,16 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire._stream import EventStream as EventStream
     from modelwire._stream import TextStream as TextStream
     from modelwire.base import ChatCompletionClient as ChatCompletionClient
+    from modelwire.cache.disk import DiskCacheStore as DiskCacheStore
+    from modelwire.cache.memory import InMemoryCacheStore as InMemoryCacheStore
+    from modelwire.cache.redis import RedisCacheStore as RedisCacheStore
     from modelwire.client import ProviderClient as ProviderClient
     from modelwire.client import connect as connect
     from modelwire.client import messages_from as messages_from
     from modelwire.errors import AuthenticationError as AuthenticationError
     from modelwire.errors import BadRequestError as BadRequestError
+    from modelwire.errors import CacheMissError as CacheMissError
+    from modelwire.errors import CacheStoreError as CacheStoreError
     from modelwire.errors import ConnectionFailedError as ConnectionFailedError
     from modelwire.errors import ContentFilterError as ContentFilterError
     from modelwire.errors import ContextLengthError as ContextLengthError
@@ -53,6 +58,8 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.models import ModelFamily as ModelFamily
     from modelwire.models import validate_model_info as validate_model_info
     from modelwire.options import ModelInfo as ModelInfo
+    from modelwire.protocols import CacheStore as CacheStore
+    from modelwire.protocols import LockingCacheStore as LockingCacheStore
     from modelwire.protocols import Timeouts as Timeouts
     from modelwire.providers.anthropic import AnthropicChatCompletionClient as AnthropicChatCompletionClient
     from modelwire.providers.azure import AzureOpenAIChatCompletionClient as AzureOpenAIChatCompletionClient
@@ -132,10 +139,15 @@ _MODULES = {
     "modelwire._retry": ("RetryPolicy",),
     "modelwire._stream": ("EventStream", "TextStream"),
     "modelwire.base": ("ChatCompletionClient",),
+    "modelwire.cache.disk": ("DiskCacheStore",),
+    "modelwire.cache.memory": ("InMemoryCacheStore",),
+    "modelwire.cache.redis": ("RedisCacheStore",),
     "modelwire.client": ("ProviderClient", "connect", "messages_from"),
     "modelwire.errors": (
         "AuthenticationError",
         "BadRequestError",
+        "CacheMissError",
+        "CacheStoreError",
         "ConnectionFailedError",
         "ContentFilterError",
         "ContextLengthError",
@@ -160,7 +172,7 @@ _MODULES = {
     "modelwire.middleware.metering": ("TokenCountingClient",),
     "modelwire.models": ("ModelFamily", "validate_model_info"),
     "modelwire.options": ("ModelInfo",),
-    "modelwire.protocols": ("Timeouts",),
+    "modelwire.protocols": ("CacheStore", "LockingCacheStore", "Timeouts"),
     "modelwire.providers.azure": ("AzureOpenAIChatCompletionClient",),
     "modelwire.providers.compatible": ("OpenAICompatibleChatCompletionClient",),
     "modelwire.providers.anthropic": ("AnthropicChatCompletionClient",),

@@ -16,10 +16,12 @@
     │   ├── ConnectionFailedError   no connection, or it broke before an answer
     │   ├── ModelTimeoutError       a time limit or the deadline passed
     │   ├── StreamInterruptedError  a stream ended before its terminal frame; `partial` has what came
-    │   └── ProtocolError           the answer is not what the wire format says
+    │   ├── ProtocolError           the answer is not what the wire format says
+    │   └── CacheMissError          `cache="only"`, and the answer is not in the cache
     ├── OutputValidationError       the answer's text does not fit the type asked for
     ├── ToolCallError               a call of the model's cannot be run as it stands
-    └── NotRecordedError            a recording that is played has no answer to the request
+    ├── NotRecordedError            a recording that is played has no answer to the request
+    └── CacheStoreError             a cache store was used wrongly, or cannot do its work
 
 No exception of the HTTP library leaves the transport: its message becomes part of one of these.
 """
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthenticationError",
     "BadRequestError",
+    "CacheMissError",
+    "CacheStoreError",
     "ConnectionFailedError",
     "ContentFilterError",
     "ContextLengthError",
@@ -203,6 +207,18 @@ class StreamInterruptedError(ModelClientError):
 
 class ProtocolError(ModelClientError):
     """The answer is not what the wire format says: not JSON, not the expected shape, too large."""
+
+
+class CacheMissError(ModelClientError):
+    """A call with `cache="only"` found no stored answer; nothing was sent."""
+
+
+class CacheStoreError(ModelwireError):
+    """A cache store was used wrongly (closed, wrong password, another program's file), or cannot do its work.
+
+    A store whose server or disk merely fails does not raise this for what it is asked to look up or keep, unless it
+    was made with `strict=True`: the answer then is not cached.
+    """
 
 
 class OutputValidationError(ModelwireError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import TracebackType
     from typing import Literal, Self
 
     from modelwire.errors import ModelClientError
@@ -290,4 +291,51 @@ class Gate(Protocol):
 
     def __call__(self, attempt: int) -> Awaitable[None]:
         """Wait, or raise, before attempt number `attempt` (from 1 on)."""
+        ...
+
+
+class CacheStore(Protocol):
+    """Keeps bytes by name, for a while; a subclass defines the first four.
+
+    A store may forget whatever it likes, but what it gives is what was stored under this very name. What it raises
+    reaches the caller of the model.
+    """
+
+    async def get(self, key: str) -> bytes | None:
+        """What is stored under this name; `None` when nothing is, or its time is over."""
+        ...
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
+        """Store it over what is there, for `ttl` seconds; `None` for the store's own default."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget this one; no error when there is none."""
+        ...
+
+    async def clear(self) -> None:
+        """Forget everything that this store keeps."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what the store holds open; repeatable."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class LockingCacheStore(CacheStore, Protocol):
+    """A store that can also say which of many processes asks the model, so that the others wait for its answer."""
+
+    async def lock(self, key: str, owner: str, *, ttl: float) -> bool:
+        """Take the lock of this name for `owner`, for at most `ttl` seconds; `False` when another one has it."""
+        ...
+
+    async def unlock(self, key: str, owner: str) -> None:
+        """Give the lock back; nothing happens when `owner` does not have it."""
         ...
