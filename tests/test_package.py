@@ -38,10 +38,10 @@ LAYERS = [
         "models",
     },
     set(),  # providers/_*
-    {"_stream", "_cancel", "_invoke", "base", "tools"},
+    {"_clock", "_stream", "_cancel", "_invoke", "base", "tools"},
     {"middleware", "cache", "replay"},
     {"_transport", "fast"},
-    {"_clock", "_settings", "_call", "client", "record", "_download", "_handover"},
+    {"_settings", "_call", "client", "record", "_download", "_handover"},
     set(),  # providers/<name>
     {"cli", "__main__", "pytest_plugin"},
 ]

@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # `as`: a re-export, for type checkers
     from modelwire.errors import StreamInterruptedError as StreamInterruptedError
     from modelwire.errors import ToolCallError as ToolCallError
     from modelwire.errors import UnsupportedOptionError as UnsupportedOptionError
+    from modelwire.middleware.caching import ChatCompletionCache as ChatCompletionCache
     from modelwire.middleware.fallback import FallbackModelClient as FallbackModelClient
     from modelwire.middleware.metering import TokenCountingClient as TokenCountingClient
     from modelwire.models import ModelFamily as ModelFamily
@@ -168,6 +169,7 @@ _MODULES = {
         "UnsupportedOptionError",
     ),
     "modelwire._handover": ("Fetched", "Handover", "Loss", "handover"),
+    "modelwire.middleware.caching": ("ChatCompletionCache",),
     "modelwire.middleware.fallback": ("FallbackModelClient",),
     "modelwire.middleware.metering": ("TokenCountingClient",),
     "modelwire.models": ("ModelFamily", "validate_model_info"),

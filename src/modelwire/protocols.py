@@ -319,6 +319,7 @@ class CacheStore(Protocol):
 
     async def aclose(self) -> None:
         """Give back what the store holds open; repeatable."""
+        return  # nothing, for a store that does not say otherwise
 
     async def __aenter__(self) -> Self:
         return self

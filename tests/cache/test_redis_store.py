@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import redis
 import redis.asyncio
@@ -109,11 +110,7 @@ async def test_a_server_that_speaks_something_else_is_not_taken_for_one() -> Non
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         listening.settimeout(20)
-        code = (
-            "import socket, sys\n"
-            "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
-            "s.sendall(b'x')"
-        )
+        code = "import socket, sys\ns = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\ns.sendall(b'x')"
         subprocess.run([sys.executable, "-c", code, str(listening.getsockname()[1])], check=True)
         async with RedisCacheStore("127.0.0.1", listening.getsockname()[1], timeout=0.2) as store:
             assert await store.get("a") is None  # connected, and never answered
@@ -305,7 +302,7 @@ async def test_a_server_that_is_killed_again_and_again_gives_no_wrong_value(kind
                 assert found in (None, key.encode() * 500)
                 hits += found is not None
                 turn += 1
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
         async with anyio.create_task_group() as tasks:
             for number in range(200):
