@@ -77,11 +77,12 @@ class SharedStream:
         try:
             with self._scope:
                 async with await source() as stream:
-                    while events := await stream.batch():
+                    while not self._complete:
+                        events = await stream.batch()
                         self.events += events
+                        self._complete = not events or type(events[-1]) is Finish
                         self._tell()
                         await self._wait_for_room()
-                self._complete = True
         except Exception as error:  # noqa: BLE001  # whatever it is, the readers raise it
             self.error = error
         finally:

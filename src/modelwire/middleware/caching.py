@@ -427,7 +427,7 @@ class _Recording(EventStream):
         self._last = clock.now()
 
     async def _more(self) -> Sequence[StreamEvent]:
-        events = await self._inner.batch()
+        events = await self._inner.batch() if self._result is None else ()
         if not events:
             return ()
         now = self._clock.now()
