@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks import codec, concurrent, imports, over_http, report, scaling, tools
+from benchmarks import caching, codec, concurrent, imports, over_http, report, scaling, tools
 from benchmarks.measure import Effort
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ SUITES: dict[str, Callable[[Effort], Iterator[Result]]] = {
     "stream": over_http.run_streams,
     "concurrent": concurrent.run,
     "scaling": scaling.run,
+    "cache": caching.run,
     "import": imports.run,
 }
 """A suite gives its results one by one, as they are measured."""

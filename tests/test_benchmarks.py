@@ -42,6 +42,7 @@ ROWS = {
     "stream": [kind.name for kind in STREAMERS],
     "concurrent": [kind.name for kind in CALLERS],
     "scaling": [scaling.SMALL, scaling.LARGE],
+    "cache": [],  # of each table its own
     "import": list(PROGRAMS),
 }
 
@@ -70,7 +71,8 @@ def test_a_suite_runs_in_its_smallest_configuration_and_prints_its_tables(suite:
         assert "CPU" in head
         assert " x " in head
         expected = [kind.name for kind in concurrent.AT_ONCE] if "streams at once" in title else ROWS[suite]
-        assert [row.split("   ")[0].strip() for row in rows] == expected
+        names = [row.split("   ")[0].strip() for row in rows]
+        assert names == expected if expected else len(names) > 1
 
 
 def test_json_has_every_value_and_the_ratios_to_the_baselines() -> None:

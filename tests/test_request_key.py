@@ -160,6 +160,26 @@ async def test_headers_that_the_codec_marks_change_the_key() -> None:
     assert len(keys) == 3
 
 
+async def test_versions_and_betas_that_a_user_asks_for_change_the_key() -> None:
+    def azure(version: str) -> AzureOpenAIChatCompletionClient:
+        return AzureOpenAIChatCompletionClient(
+            model="gpt-4.1", azure_endpoint="https://x.openai.azure.com", api_key="opaque", api_version=version
+        )
+
+    keys = [
+        await key(),
+        await key(client(default_headers={"OpenAI-Beta": "a"})),
+        await key(extra_headers={"openai-beta": "b"}),
+        await key(client(default_headers={"openai-beta": "a"}), extra_headers={"openai-beta": "c"}),
+        await key(client(base_url="https://api.openai.com/v1?api-version=1")),
+        await key(azure("2024-10-21")),
+        await key(azure("2025-01-01-preview")),
+    ]
+
+    assert len(set(keys)) == len(keys)
+    assert await key(client(default_headers={"openai-beta": "a"}), extra_headers={"openai-beta": "b"}) == keys[2]
+
+
 async def test_no_credential_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "gsk-from-the-environment")
     headers = {"authorization": "Bearer opaque-0123", "x-api-key": "opaque-4567"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import msgspec
@@ -62,6 +63,8 @@ _MERGED = 16
 _NOTED = 64
 """Calls whose usage waits to be added to the total."""
 _NEUTRAL = (b"accept", b"content-type")
+_OF_VERSION = re.compile(rb"version|beta")
+"""In the name of a header or parameter that says how the server is to read the request."""
 _ANY_TEXT = ResponseFormat(type="text")
 
 
@@ -162,11 +165,18 @@ class ProviderClient(ChatCompletionClient):
     ) -> bytes | None:
         """Equal for equal requests to the same server: provider, URL, headers that change the answer, and body.
 
-        The URL's query does not enter: it may hold a credential.
+        Of headers that are the user's, and of the URL's query, only what names a version or a beta enters: the rest
+        may be a credential.
         """
-        http = self._call(PlainCall, messages, tools, tool_choice, options, stream=False).http
-        marked = b"".join(b"%b:%b\n" % (name, value) for name, value in http.headers if name not in _NEUTRAL)
-        url = http.url.partition("?")[0]
+        call = self._call(PlainCall, messages, tools, tool_choice, options, stream=False)
+        http = call.http
+        headers = {name: value for name, value in http.headers if name not in _NEUTRAL}
+        headers.update((name, value) for name, value in (*self.headers, *call.headers) if _OF_VERSION.search(name))
+        marked = b"".join(b"%b:%b\n" % header for header in headers.items())
+        url, _, query = http.url.partition("?")
+        if query:
+            versions = [part for part in query.encode().split(b"&") if _OF_VERSION.search(part.partition(b"=")[0])]
+            marked += b"?" + b"&".join(versions)
         return b"\0".join((self.codec.provider.encode(), url.encode(), marked, http.body))
 
     def _call(

@@ -167,13 +167,13 @@ class SharedReader(EventStream):
         return events
 
     def _error(self, error: Exception) -> Exception:
-        if self._note is None or not self._seen:
+        if self._note is None or not self.place:
             return copied(error)
         facts: dict[str, Any] = {}
         if isinstance(error, ModelClientError):
             facts = {name: getattr(error, name) for name in ("status_code", "code", "request_id", "attempts", "body")}
         return StreamInterruptedError(
-            f"the stream that this one shares failed: {error}", partial=fold(self._seen), retryable=True, **facts
+            f"the stream that this one shares failed: {error}", partial=fold(self._shared.events[: self.place]), retryable=True, **facts
         )
 
     async def _release(self) -> None:

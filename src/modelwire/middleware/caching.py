@@ -134,26 +134,8 @@ class ChatCompletionCache(Wrapper):
         name = await self._name(messages, given, policy)
         if name is None:
             return await self.inner.create(messages, **given)
-        deadline = Deadline(given.get("deadline"))
-        ask = partial(self._ask, name, messages, given, policy, deadline)
-        waited = False
-        while True:
-            found = await self._look_up(name, policy, _envelope.result_of)
-            if found is not None:
-                return self._again(found)
-            if not self._single_flight:
-                return await ask()
-            place = (name, policy.mode, anyio.lowlevel.current_token())
-            flight = self._flights.get(place)
-            if flight is None:
-                lead = partial(self._lead, place, ask, given)
-                return await (deadline.run(lead) if waited else lead())
-            waited = True
-            await deadline.run(flight.wait)
-            if flight.result is not None:
-                return self._again(_envelope.twin(flight.result))
-            if flight.error is not None:
-                raise copied(flight.error)
+        found = await self._look_up(name, policy, _envelope.result_of)
+        return self._again(found) if found is not None else await self._missed(name, messages, given, policy)
 
     def stream(
         self,
@@ -260,6 +242,29 @@ class ChatCompletionCache(Wrapper):
             self._saved += usage
 
     # ------------------------------------------------------------------ a call that asks
+
+    async def _missed(
+        self, name: str, messages: Sequence[Message], given: dict[str, Any], policy: _Policy
+    ) -> CreateResult:
+        """Ask, or wait for another call that asks the same."""
+        deadline = Deadline(given.get("deadline"))
+        ask = partial(self._ask, name, messages, given, policy, deadline)
+        if not self._single_flight:
+            return await ask()
+        place = (name, policy.mode, anyio.lowlevel.current_token())
+        if place not in self._flights:
+            return await self._lead(place, ask, given)
+        while (flight := self._flights.get(place)) is not None:
+            await deadline.run(flight.wait)
+            if flight.result is not None:
+                return self._again(_envelope.twin(flight.result))
+            if flight.error is not None:
+                raise copied(flight.error)
+            # It was given up; somebody who woke up earlier may have asked again, and have the answer already.
+            found = await self._look_up(name, policy, _envelope.result_of)
+            if found is not None:
+                return self._again(found)
+        return await deadline.run(partial(self._lead, place, ask, given))
 
     async def _lead(
         self, place: object, ask: Callable[[], Awaitable[CreateResult]], given: dict[str, Any]
@@ -390,20 +395,23 @@ class _Policy(NamedTuple):
 class _CachedStream(EventStream):
     """A stream that finds out at its first event where it comes from."""
 
-    __slots__ = ("_open", "_source")
+    __slots__ = ("_next", "_open", "_source")
 
     def __init__(self, opened: Callable[[], Awaitable[EventStream]]) -> None:
         super().__init__()
         self._open = opened
         self._source: EventStream | None = None
+        self._next: Callable[[], Awaitable[Sequence[StreamEvent]]]
 
     async def _more(self) -> Sequence[StreamEvent]:
         if self._source is None:
-            self._source = await self._open()
+            self._source = source = await self._open()
+            # What `batch` adds to the streams of this module is done by this one already, for each event.
+            self._next = source._more if isinstance(source, _OWN) else source.batch  # noqa: SLF001
             if self._ended:  # closed by another task meanwhile
-                await self._source.aclose()
+                await source.aclose()
                 return ()
-        return await self._source.batch()
+        return await self._next()
 
     async def _release(self) -> None:
         if self._source is not None:
@@ -413,7 +421,7 @@ class _CachedStream(EventStream):
 class _Recording(EventStream):
     """The inner client's stream, noted as it comes, and kept before its last event is seen: many return at that."""
 
-    __slots__ = ("_clock", "_gaps", "_inner", "_keep", "_last", "_turn")
+    __slots__ = ("_clock", "_events", "_gaps", "_inner", "_keep", "_last", "_turn")
 
     def __init__(
         self, inner: EventStream, keep: Callable[..., Awaitable[None]], clock: Clock, turn: _Turn | None
@@ -423,6 +431,7 @@ class _Recording(EventStream):
         self._keep = keep
         self._clock = clock
         self._turn = turn
+        self._events: list[StreamEvent] = []
         self._gaps: list[int] = []
         self._last = clock.now()
 
@@ -434,10 +443,10 @@ class _Recording(EventStream):
         self._gaps.append(round((now - self._last) * 1e6))
         self._gaps += itertools.repeat(0, len(events) - 1)
         self._last = now
+        self._events += events
         if type(events[-1]) is Finish:
-            whole = [*self._seen, *events]
-            self._result = fold(whole)
-            await self._keep(self._result, _envelope.Recorded(whole, self._gaps))
+            self._result = fold(self._events)
+            await self._keep(self._result, _envelope.Recorded(self._events, self._gaps))
         return events
 
     async def _release(self) -> None:
@@ -466,6 +475,9 @@ class _Replay(EventStream):
         self._place = next((place for place in range(begin + 1, len(events)) if gaps[place]), len(events))
         await self._clock.sleep(gaps[begin] / 1e6)
         return events[begin : self._place]
+
+
+_OWN = (_Recording, _Replay, SharedReader)
 
 
 class _Turn:
