@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import secrets
@@ -421,7 +420,7 @@ class _CachedStream(EventStream):
 class _Recording(EventStream):
     """The inner client's stream, noted as it comes, and kept before its last event is seen: many return at that."""
 
-    __slots__ = ("_clock", "_events", "_gaps", "_inner", "_keep", "_last", "_turn")
+    __slots__ = ("_begun", "_came", "_events", "_inner", "_keep", "_now", "_turn")
 
     def __init__(
         self, inner: EventStream, keep: Callable[..., Awaitable[None]], clock: Clock, turn: _Turn | None
@@ -429,25 +428,31 @@ class _Recording(EventStream):
         super().__init__()
         self._inner = inner
         self._keep = keep
-        self._clock = clock
+        self._now = clock.now
         self._turn = turn
         self._events: list[StreamEvent] = []
-        self._gaps: list[int] = []
-        self._last = clock.now()
+        self._came: list[tuple[int, float]] = []
+        """How many events had come, and when."""
+        self._begun = clock.now()
 
     async def _more(self) -> Sequence[StreamEvent]:
         events = await self._inner.batch() if self._result is None else ()
         if not events:
             return ()
-        now = self._clock.now()
-        self._gaps.append(round((now - self._last) * 1e6))
-        self._gaps += itertools.repeat(0, len(events) - 1)
-        self._last = now
+        self._came.append((len(self._events), self._now()))
         self._events += events
         if type(events[-1]) is Finish:
             self._result = fold(self._events)
-            await self._keep(self._result, _envelope.Recorded(self._events, self._gaps))
+            await self._keep(self._result, _envelope.Recorded(self._events, self._gaps()))
         return events
+
+    def _gaps(self) -> list[int]:
+        gaps = [0] * len(self._events)
+        last = self._begun
+        for place, now in self._came:
+            gaps[place] = round((now - last) * 1e6)
+            last = now
+        return gaps
 
     async def _release(self) -> None:
         await self._inner.aclose()
