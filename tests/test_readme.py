@@ -29,6 +29,7 @@ PRINTS = [
     r"You said: Hello\n",
     r"Hello\nCreateResult\(finish_reason='stop', content='Hello'",
     r"You said: Hello gpt-4.1 13\n",
+    r"100 1\nYou said: Hello\nTrue\n",
     r"sunny\nThe weather in Paris\?\n",
 ]
 """What each Python example prints, in their order."""

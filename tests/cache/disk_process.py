@@ -35,9 +35,9 @@ async def use(folder: str, seed: int, turns: int) -> None:
             else:
                 found = await store.get(key)
                 if found is not None and not is_right(key, found):
-                    print("WRONG", key, found[:40], flush=True)
+                    print("WRONG", key, found[:40], flush=True)  # noqa: T201
                     sys.exit(3)
-            print("turn", flush=True)
+            print("turn", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 
-from modelwire import ChatCompletionCache, ChatCompletionClient, CreateResult, EventStream, ModelClientError, UserMessage
+from modelwire import (
+    ChatCompletionCache,
+    ChatCompletionClient,
+    CreateResult,
+    EventStream,
+    ModelClientError,
+    UserMessage,
+)
 from modelwire.providers import codec_for
 from tests.corpus import corpus
 

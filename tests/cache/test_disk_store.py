@@ -33,6 +33,15 @@ def the_file(folder: Path) -> Path:
     return folder / name
 
 
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def empty_logs(folder: Path) -> None:
+    for path in folder.glob("*-wal"):
+        path.write_bytes(b"")
+
+
 async def filled(folder: Path, count: int = 20) -> None:
     async with DiskCacheStore(folder) as store:
         for number in range(count):
@@ -72,7 +81,7 @@ async def test_clearing_gives_the_space_back(tmp_path: Path) -> None:
         await store.set("a", os.urandom(1_000_000))
         await store.clear()
 
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 150_000
+        assert size_of(tmp_path) < 150_000
 
 
 async def test_a_folder_that_is_emptied_meanwhile_is_filled_again(tmp_path: Path) -> None:
@@ -256,8 +265,7 @@ async def test_two_processes_follow_when_the_file_is_replaced(tmp_path: Path) ->
         assert await other.get("a") == b"1"
         with the_file(tmp_path).open("r+b") as file:
             file.write(b"\xff" * 4096)
-        for path in tmp_path.glob("*-wal"):
-            path.write_bytes(b"")
+        empty_logs(tmp_path)
         fresh = DiskCacheStore(tmp_path)
         assert await fresh.get("a") is None
         await fresh.set("a", b"2")

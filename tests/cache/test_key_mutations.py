@@ -25,6 +25,13 @@ from tests.fakes import FakeTransport, scripted
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One of them: nothing waits for anything here."""
+    return "asyncio"
+
+
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema" / "modelwire.schema.json").read_bytes())["$defs"]
 SOURCES = ("url", "data", "file_id", "text", "id")
 """Fields of media of which an instance has one."""

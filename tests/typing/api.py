@@ -15,10 +15,13 @@ from modelwire import (
     AudioDelta,
     AzureOpenAIChatCompletionClient,
     CancellationToken,
+    CacheStore,
+    ChatCompletionCache,
     ChatCompletionClient,
     ChoiceEnd,
     CitationDelta,
     CreateResult,
+    DiskCacheStore,
     EventStream,
     FallbackModelClient,
     Fetched,
@@ -27,6 +30,7 @@ from modelwire import (
     FunctionExecutionResult,
     FunctionExecutionResultMessage,
     Image,
+    InMemoryCacheStore,
     LogprobsDelta,
     Loss,
     Message,
@@ -39,6 +43,7 @@ from modelwire import (
     Reasoning,
     ReasoningDelta,
     Recorder,
+    RedisCacheStore,
     RefusalDelta,
     ReplayChatCompletionClient,
     RequestUsage,
@@ -221,3 +226,24 @@ async def tools_keep_their_types(client: ChatCompletionClient, result: CreateRes
     await client.create([], tools=[theirs], tool_choice=theirs)
     token = CancellationToken()
     await client.create([], cancellation_token=token)
+
+
+class Own(CacheStore):
+    """A store in a few lines is complete."""
+
+    async def get(self, key: str) -> bytes | None:
+        return key.encode()
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None) -> None: ...
+    async def delete(self, key: str) -> None: ...
+    async def clear(self) -> None: ...
+
+
+async def a_cache_goes_around_a_client(client: ChatCompletionClient) -> None:
+    async with ChatCompletionCache(client, Own(), cache_if=lambda result: not result.tool_calls) as cache:
+        assert_type(cache, ChatCompletionCache)
+        assert_type(await cache.create([UserMessage(content="Hi")], cache="refresh", ttl=60), CreateResult)
+        assert_type(cache.stream([UserMessage(content="Hi")], cache="only"), EventStream)
+    stores: list[CacheStore] = [InMemoryCacheStore(), DiskCacheStore("answers"), RedisCacheStore("localhost", 6379)]
+    async with stores[0] as store:
+        assert_type(await store.get("key"), bytes | None)

@@ -173,7 +173,10 @@ class SharedReader(EventStream):
         if isinstance(error, ModelClientError):
             facts = {name: getattr(error, name) for name in ("status_code", "code", "request_id", "attempts", "body")}
         return StreamInterruptedError(
-            f"the stream that this one shares failed: {error}", partial=fold(self._shared.events[: self.place]), retryable=True, **facts
+            f"the stream that this one shares failed: {error}",
+            partial=fold(self._shared.events[: self.place]),
+            retryable=True,
+            **facts,
         )
 
     async def _release(self) -> None:
