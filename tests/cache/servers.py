@@ -28,9 +28,22 @@ class RedisServer:
         self._command = [binary(kind), *arguments]
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory()
-        self.port = free_port()
+        self.port = 0
 
     def start(self) -> Self:
+        """Start it, again at the same port."""
+        if self.port:
+            return self._start()
+        for _ in range(2):
+            self.port = free_port()
+            try:
+                return self._start()
+            except RuntimeError:  # somebody else may have taken the port meanwhile
+                continue
+        self.port = free_port()
+        return self._start()
+
+    def _start(self) -> Self:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self._folder.name]
         self._process = subprocess.Popen([*self._command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self._process.stdout is not None
@@ -39,7 +52,7 @@ class RedisServer:
             told += line
             if b"Ready to accept connections" in line:
                 return self
-        self._process.wait()
+        self.kill()
         raise RuntimeError(told.decode())
 
     def kill(self) -> None:
@@ -56,7 +69,11 @@ class RedisServer:
         self._process.send_signal(signal.SIGSTOP)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self._folder.cleanup()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.kill()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -106,10 +106,17 @@ async def test_an_address_where_nobody_listens_is_a_miss() -> None:
 
 
 async def test_a_server_that_speaks_something_else_is_a_wrong_address() -> None:
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
-        serving = threading.Thread(target=web.handle_request)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        serving = threading.Thread(target=answer)
         serving.start()
-        async with RedisCacheStore("127.0.0.1", web.server_port, timeout=20) as store:
+        async with RedisCacheStore("127.0.0.1", listening.getsockname()[1], timeout=20) as store:
             with pytest.raises(CacheStoreError, match="Protocol Error"):
                 await store.get("a")
         serving.join()
@@ -226,7 +233,8 @@ def test_a_client_that_decodes_what_it_gets_is_refused(redis_server: RedisServer
 
 
 async def test_a_cluster_is_used_through_its_client() -> None:
-    with RedisServer("redis", "--cluster-enabled", "yes") as server:
+    # The bus has a port of its own, by default 10000 above the other, where there may be none.
+    with RedisServer("redis", "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         one = redis.Redis(port=server.port)
         one.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
         with anyio.fail_after(60):
