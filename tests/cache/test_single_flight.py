@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from modelwire import (
+    CancellationToken,
     ChatCompletionCache,
     ChatCompletionClient,
     CreateResult,
@@ -501,6 +503,38 @@ async def test_each_reader_has_its_own_deadline() -> None:
     assert type(impatient[-1]) is ModelTimeoutError
     assert patient[:-1] == [START, *texts("a")]
     assert inner.asked == 1
+
+
+@pytest.mark.parametrize("verb", ["create", "stream"])
+async def test_a_cancelled_token_ends_the_wait_of_its_own_call(verb: str) -> None:
+    """Whether it is that of the call that asked first, or of one that joined."""
+    inner = Stepwise()
+    tokens = [CancellationToken(), CancellationToken()]
+    ended: list[type[BaseException]] = []
+    results: list[Any] = []
+
+    async def call(token: CancellationToken | None) -> None:
+        try:
+            if verb == "create":
+                results.append(await client.create(HELLO, cancellation_token=token))
+            else:
+                await read(client, results, cancellation_token=token)
+        except asyncio.CancelledError as error:
+            ended.append(type(error))
+
+    async with ChatCompletionCache(inner) as client, anyio.create_task_group() as tasks:
+        for token in (None, *tokens):
+            tasks.start_soon(call, token)
+            await settle()
+        for token in tokens:
+            token.cancel()
+        await settle()
+        inner.give([START, FINISH])
+
+    assert len(ended) == 2
+    assert len(results) == (1 if verb == "create" else 2)
+    assert inner.asked == 1
+    assert (await client.create(HELLO, cancellation_token=CancellationToken())).cached
 
 
 async def test_closing_the_cache_ends_what_is_shared() -> None:

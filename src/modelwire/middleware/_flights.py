@@ -14,7 +14,6 @@ from modelwire.types import Finish
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from modelwire.middleware._deadline import Deadline
     from modelwire.types import CreateResult, StreamEvent
 
 E = TypeVar("E", bound=Exception)
@@ -137,19 +136,27 @@ class SharedReader(EventStream):
     the stream fails after they got events, they get a `StreamInterruptedError`.
     """
 
-    __slots__ = ("_deadline", "_note", "_shared", "place")
+    __slots__ = ("_limited", "_note", "_shared", "place")
 
-    def __init__(self, shared: SharedStream, deadline: Deadline, note: Callable[[Finish], Finish] | None) -> None:
-        """`note` takes the last event and gives what takes its place; `None` for the first reader."""
+    def __init__(
+        self,
+        shared: SharedStream,
+        limited: Callable[[Callable[[], Awaitable[Sequence[StreamEvent]]]], Awaitable[Sequence[StreamEvent]]],
+        note: Callable[[Finish], Finish] | None,
+    ) -> None:
+        """`limited` waits as long as this reader wants to.
+
+        `note` takes the last event and gives what takes its place; `None` for the first reader.
+        """
         super().__init__()
         self.place = 0
         self._shared = shared
-        self._deadline = deadline
+        self._limited = limited
         self._note = note
         shared.join(self)
 
     async def _more(self) -> Sequence[StreamEvent]:
-        return await self._deadline.run(self._next)
+        return await self._limited(self._next)
 
     async def _next(self) -> Sequence[StreamEvent]:
         shared = self._shared

@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
+from modelwire._cancel import cancelled_by, checked_token
 from modelwire._clock import RealClock
 from modelwire._fold import fold
 from modelwire._stream import EventStream
@@ -45,6 +46,7 @@ CacheMode: TypeAlias = Literal["use", "refresh", "bypass", "only"]
 logger = logging.getLogger("modelwire")
 
 _MODES = get_args(CacheMode)
+_LIMITS = {"deadline", "cancellation_token"}
 _REMEMBERED = 1000
 """Names of entries that were stored last; a look-up that began before one of them was stored is done again."""
 _PAUSES = (0.02, 0.5)
@@ -185,9 +187,7 @@ class ChatCompletionCache(Wrapper):
         """The name of the answer in the store; `None` where the store is left alone."""
         if policy.mode == "bypass":
             return None
-        # Of how long its caller waits an answer knows nothing.
-        options = {name: value for name, value in given.items() if name != "deadline"} if "deadline" in given else given
-        key = await self.inner.request_key(messages, **options)
+        key = await self.inner.request_key(messages, **_without_limits(given))
         if key is None and policy.mode == "only":
             raise CacheMissError("this client gives no key to find an answer by, and cache='only' sends nothing")
         return None if key is None else _envelope.name_of(key)
@@ -246,15 +246,15 @@ class ChatCompletionCache(Wrapper):
         self, name: str, messages: Sequence[Message], given: dict[str, Any], policy: _Policy
     ) -> CreateResult:
         """Ask, or wait for another call that asks the same."""
-        deadline = Deadline(given.get("deadline"))
-        ask = partial(self._ask, name, messages, given, policy, deadline)
+        limits = _Limits(given)
+        ask = partial(self._ask, name, messages, given, policy, limits)
         if not self._single_flight:
             return await ask()
         place = (name, policy.mode, anyio.lowlevel.current_token())
         if place not in self._flights:
             return await self._lead(place, ask, given)
         while (flight := self._flights.get(place)) is not None:
-            await deadline.run(flight.wait)
+            await limits.run(flight.wait)
             if flight.result is not None:
                 return self._again(_envelope.twin(flight.result))
             if flight.error is not None:
@@ -263,7 +263,7 @@ class ChatCompletionCache(Wrapper):
             found = await self._look_up(name, policy, _envelope.result_of)
             if found is not None:
                 return self._again(found)
-        return await deadline.run(partial(self._lead, place, ask, given))
+        return await limits.run(partial(self._lead, place, ask, given))
 
     async def _lead(
         self, place: object, ask: Callable[[], Awaitable[CreateResult]], given: dict[str, Any]
@@ -284,13 +284,13 @@ class ChatCompletionCache(Wrapper):
         return flight.result
 
     async def _ask(
-        self, name: str, messages: Sequence[Message], given: dict[str, Any], policy: _Policy, deadline: Deadline
+        self, name: str, messages: Sequence[Message], given: dict[str, Any], policy: _Policy, limits: _Limits
     ) -> CreateResult:
         turn = self._turn(name, policy)
         if turn is None:
             return await self._asked(name, messages, given, policy)
         try:
-            found = await deadline.run(partial(turn.wait, _envelope.result_of))
+            found = await limits.run(partial(turn.wait, _envelope.result_of))
             return await self._asked(name, messages, given, policy) if found is None else self._again(found)
         finally:
             await turn.over()
@@ -316,27 +316,27 @@ class ChatCompletionCache(Wrapper):
         found = await self._look_up(name, policy, _envelope.stream_of)
         if found is not None:
             return self._replayed(found)
-        deadline = Deadline(given.get("deadline"))
+        limits = _Limits(given)
         loop = anyio.lowlevel.current_token()
         if self._tasks is None or self._loop != loop or not self._single_flight:
-            return await self._source(name, messages, given, policy, deadline)
+            return await self._source(name, messages, given, policy, limits)
         shared = self._streams.get((name, policy.mode))
         if shared is not None:
-            return SharedReader(shared, deadline, self._finish_again)
+            return SharedReader(shared, limits.run, self._finish_again)
         shared = self._streams[name, policy.mode] = SharedStream(self._over)
-        # The deadline is each reader's own; given at all, it takes the place of the client's.
-        given = {**given, "deadline": None} if "deadline" in given else given
-        reader = SharedReader(shared, deadline, None)
-        self._tasks.start_soon(shared.run, partial(self._source, name, messages, given, policy, Deadline(None)))
+        # What limits the wait is each reader's own. A deadline that is given at all takes the place of the client's.
+        given = _without_limits(given) | ({"deadline": None} if "deadline" in given else {})
+        reader = SharedReader(shared, limits.run, None)
+        self._tasks.start_soon(shared.run, partial(self._source, name, messages, given, policy, _Limits({})))
         return reader
 
     async def _source(
-        self, name: str, messages: Sequence[Message], given: dict[str, Any], policy: _Policy, deadline: Deadline
+        self, name: str, messages: Sequence[Message], given: dict[str, Any], policy: _Policy, limits: _Limits
     ) -> EventStream:
         """The inner client's stream, which is kept at its end, or what another process has stored meanwhile."""
         turn = self._turn(name, policy)
         try:
-            found = await deadline.run(partial(turn.wait, _envelope.stream_of)) if turn is not None else None
+            found = await limits.run(partial(turn.wait, _envelope.stream_of)) if turn is not None else None
             if found is None:
                 inner = EventStream.over(self.inner.stream(messages, **given))
                 keep = partial(self.keep, name, ttl=policy.ttl)
@@ -382,6 +382,27 @@ class ChatCompletionCache(Wrapper):
         if tasks is not None:
             # Not the error of the block, which would come out as a group of errors.
             await tasks.__aexit__(None, None, None)
+
+
+class _Limits:
+    """What ends one caller's wait: its deadline, and its token."""
+
+    __slots__ = ("_deadline", "_token")
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._deadline = Deadline(given.get("deadline"))
+        self._token = checked_token(given.get("cancellation_token"))
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do this within them."""
+        if self._token is None:
+            return await self._deadline.run(work)
+        return await cancelled_by(self._token, partial(self._deadline.run, work))
+
+
+def _without_limits(given: dict[str, Any]) -> dict[str, Any]:
+    """What an answer depends on: not on how long its caller waits."""
+    return {name: value for name, value in given.items() if name not in _LIMITS} if _LIMITS & given.keys() else given
 
 
 class _Policy(NamedTuple):
