@@ -731,3 +731,19 @@ async def test_waiting_for_another_process_ends_at_the_deadline() -> None:
     found: list[Any] = []
     await read(client, found, deadline=0.05)
     assert type(found[0]) is ModelTimeoutError
+
+
+async def test_a_call_that_is_cancelled_while_it_takes_the_lock_gives_it_back() -> None:
+    class Far(InMemoryCacheStore):
+        async def lock(self, key: str, owner: str, *, ttl: float) -> bool:
+            taken = await super().lock(key, owner, ttl=ttl)
+            await anyio.sleep_forever()  # the answer is still on its way
+            return taken
+
+    store = Far()
+    client = ChatCompletionCache(client_of(scripted(told())), store, lock_timeout=3600)
+
+    for use in (lambda: client.create(HELLO), lambda: read(client, [])):
+        with anyio.move_on_after(0.05):
+            await use()
+        assert store._locks == {}

@@ -173,6 +173,8 @@ class DiskCacheStore(LockingCacheStore):
         if self._process != os.getpid():
             self._after_fork()
         with self._guard:
+            if self._closed:  # meanwhile, and the task that asked for this was cancelled
+                return None
             try:
                 done = self._attempts(work)
             except (sqlite3.Error, OSError) as error:

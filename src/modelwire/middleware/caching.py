@@ -211,7 +211,7 @@ class ChatCompletionCache(Wrapper):
             raise CacheMissError("the answer is not in the cache, and cache='only' sends nothing")
         return None
 
-    async def keep(self, name: str, result: CreateResult, stream: _envelope.Recorded | None, ttl: float | None) -> None:
+    async def _keep(self, name: str, result: CreateResult, stream: _envelope.Recorded | None, ttl: float | None) -> None:
         """Store an answer, if it is one to be stored."""
         if result.finish_reason == "error" or (self._cache_if is not None and not self._cache_if(result)):
             return
@@ -299,7 +299,7 @@ class ChatCompletionCache(Wrapper):
         self, name: str, messages: Sequence[Message], given: dict[str, Any], policy: _Policy
     ) -> CreateResult:
         result = await self.inner.create(messages, **given)
-        await self.keep(name, result, None, policy.ttl)
+        await self._keep(name, result, None, policy.ttl)
         return result
 
     def _turn(self, name: str, policy: _Policy) -> _Turn | None:
@@ -339,7 +339,7 @@ class ChatCompletionCache(Wrapper):
             found = await limits.run(partial(turn.wait, _envelope.stream_of)) if turn is not None else None
             if found is None:
                 inner = EventStream.over(self.inner.stream(messages, **given))
-                keep = partial(self.keep, name, ttl=policy.ttl)
+                keep = partial(self._keep, name, ttl=policy.ttl)
                 return _Recording(inner, keep, self._clock, turn)
         except BaseException:
             if turn is not None:
@@ -523,6 +523,7 @@ class _Turn:
         end = self._clock.now() + self._limit
         pause, longest = _PAUSES
         while True:
+            self._mine = True  # should this be cancelled, the store may have given it all the same
             self._mine = await self._store.lock(self._lock, self._owner, ttl=self._limit)
             value = await self._store.get(self._name)
             found = read(self._name, value) if value is not None else None
