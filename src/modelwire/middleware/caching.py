@@ -211,7 +211,9 @@ class ChatCompletionCache(Wrapper):
             raise CacheMissError("the answer is not in the cache, and cache='only' sends nothing")
         return None
 
-    async def _keep(self, name: str, result: CreateResult, stream: _envelope.Recorded | None, ttl: float | None) -> None:
+    async def _keep(
+        self, name: str, result: CreateResult, stream: _envelope.Recorded | None, ttl: float | None
+    ) -> None:
         """Store an answer, if it is one to be stored."""
         if result.finish_reason == "error" or (self._cache_if is not None and not self._cache_if(result)):
             return
