@@ -43,6 +43,7 @@ LAYERS = [
     {"_transport", "fast"},
     {"_settings", "_call", "client", "record", "_download", "_handover"},
     set(),  # providers/<name>
+    {"emulator"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 
@@ -164,6 +165,8 @@ def test_no_provider_is_named_outside_its_own_place() -> None:
     allowed = {"__init__", "_option_table", "options", "types"}
     for module in modules():
         if module.startswith(("providers", "models", "_schema_lowering", "_lowering")) or module in allowed:
+            continue
+        if module.replace("emulator.", "providers.") in modules():  # writes what that codec reads
             continue
         path = SOURCE.joinpath(*module.split("."))
         tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())

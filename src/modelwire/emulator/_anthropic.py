@@ -5,7 +5,7 @@ https://platform.claude.com/docs/en/api/messages and https://platform.claude.com
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -34,7 +34,7 @@ from modelwire.types import FunctionCall, ProviderPart, Reasoning, Refusal, Text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelwire.emulator._dialect import Asked, Json
+    from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
     from modelwire.types import ChatRequest, Citation, CreateResult, Part, Usage
 
@@ -70,7 +70,7 @@ class Anthropic:
 
     name: ClassVar[str] = "anthropic"
 
-    def verb(self, path: str) -> Literal["answer", "count"] | None:
+    def verb(self, path: str) -> Verb | None:
         """The API's own paths, below any prefix."""
         path = path.partition("?")[0]
         if path.endswith("/messages/count_tokens"):
@@ -157,6 +157,7 @@ def _told(kind: str, **members: Any) -> bytes:
 
 
 def _block(part: Part) -> Any:
+    block: Json
     match part:
         case Text():
             cited = {"citations": [_citation(citation) for citation in part.citations]} if part.citations else {}

@@ -30,9 +30,8 @@ from modelwire.types import CreateResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Literal
 
-    from modelwire.emulator._dialect import Dialect, Json
+    from modelwire.emulator._dialect import Dialect, Json, Verb
     from modelwire.emulator._script import Reply
     from modelwire.types import ChatRequest
 
@@ -48,7 +47,7 @@ class Received(NamedTuple):
 
     dialect: str
     """The wire format, such as `openai-chat`."""
-    verb: Literal["answer", "count"]
+    verb: Verb
     """Whether it asks for an answer, or only how many tokens the prompt has."""
     request: ChatRequest
     """What it says, whatever the format."""
@@ -101,29 +100,39 @@ class Connection(BaseHTTPRequestHandler):
 
     # ------------------------------------------------------------------ requests
 
-    def do_GET(self) -> None:  # noqa: N802  # the base class finds it by this name
+    def do_GET(self) -> None:
         """Nothing here is asked for by GET."""
-        self._refuse(404, f"no such path; the emulator answers POST requests of {', '.join(each.name for each in DIALECTS)}")
+        self._refuse(
+            404, f"no such path; the emulator answers POST requests of {', '.join(each.name for each in DIALECTS)}"
+        )
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """One request."""
         length = self.headers.get("content-length", "")
-        dialect, verb = next(((each, verb) for each in DIALECTS if (verb := each.verb(self.path))), (None, None))
-        if dialect is None or verb is None:
+        found = self._found()
+        if found is None:
             self.do_GET()
         elif not length.isdecimal():
             self._refuse(411, "the emulator needs a content-length")
         elif int(length) > MAX_BODY:
             self._refuse(413, f"the emulator takes bodies of up to {MAX_BODY} bytes")
         else:
-            self._answer(dialect, verb, self.rfile.read(int(length)))
+            self._answer(*found, self.rfile.read(int(length)))
+
+    def _found(self) -> tuple[Dialect, Verb] | None:
+        """The format that has this path, and what the path asks for."""
+        for dialect in DIALECTS:
+            verb = dialect.verb(self.path)
+            if verb is not None:
+                return dialect, verb
+        return None
 
     def _refuse(self, status: int, message: str) -> None:
         """An answer to a request whose body is not read."""
         self.close_connection = True
         self._send(status, encoded({"error": {"message": message}}))
 
-    def _answer(self, dialect: Dialect, verb: Literal["answer", "count"], body: bytes) -> None:
+    def _answer(self, dialect: Dialect, verb: Verb, body: bytes) -> None:
         try:
             request = dialect.read(body, self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+Verb: TypeAlias = Literal["answer", "count"]
 EVENT_STREAM = "text/event-stream"
 _PIECE = re.compile(r"\s*\S+|\s+$")
 _FRAGMENT = 12
@@ -59,7 +60,7 @@ class Dialect(Protocol):
     name: ClassVar[str]
     """Name of the format, as that of its codec."""
 
-    def verb(self, path: str) -> Literal["answer", "count"] | None:
+    def verb(self, path: str) -> Verb | None:
         """What a request to this path asks for; `None` where this format has no such path."""
         ...
 
@@ -119,9 +120,9 @@ def encoded(value: Any) -> bytes:
 
 
 def event(data: Any, name: str | None = None) -> bytes:
-    """A server-sent event."""
+    """A server-sent event; the provider's own JSON may have line ends in it, and each begins a line of data."""
     head = b"" if name is None else b"event: %b\n" % name.encode()
-    return b"%bdata: %b\n\n" % (head, encoded(data))
+    return b"%bdata: %b\n\n" % (head, encoded(data).replace(b"\n", b"\ndata: "))
 
 
 def words(text: str) -> list[str]:

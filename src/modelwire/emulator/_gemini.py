@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -26,7 +26,7 @@ from modelwire.providers._gemini.facts import ORIGIN
 from modelwire.types import AssistantMessage, FunctionCall, ProviderPart, Reasoning, Text, ToolResult
 
 if TYPE_CHECKING:
-    from modelwire.emulator._dialect import Asked, Json
+    from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
     from modelwire.types import ChatRequest, Choice, CreateResult, Part, TokenLogprob, Usage
 
@@ -74,10 +74,10 @@ class Gemini:
 
     name: ClassVar[str] = "gemini"
 
-    def verb(self, path: str) -> Literal["answer", "count"] | None:
+    def verb(self, path: str) -> Verb | None:
         """The last word of the path says it."""
         word = path.partition("?")[0].rpartition(":")[2]
-        known: dict[str, Literal["answer", "count"]] = {
+        known: dict[str, Verb] = {
             "generateContent": "answer",
             "streamGenerateContent": "answer",
             "countTokens": "count",
@@ -96,15 +96,20 @@ class Gemini:
         """A whole answer."""
         own = dict(own_of(result, ORIGIN))
         head = {name: own.pop(name) for name in _OF_ANSWER if name in own}
-        usage = None if result.usage is None else {**_usage(result.usage), **picked(own, _OF_USAGE)}
+        usage = ({} if result.usage is None else _usage(result.usage)) | picked(own, _OF_USAGE)
         first = {name: value for name, value in own.items() if name not in _OF_USAGE}
         blocked = "promptFeedback" in head and result.finish_reason == "content_filter" and not result.answer_parts
-        choices = [(0, result, result.answer_parts), *((other.index, other, other.parts) for other in result.alternatives or ())]
-        candidates = [_candidate(index, choice, parts, result, first) for index, choice, parts in choices]
+        candidates = [_candidate(0, result, result.answer_parts, result.provider)]
+        if first.keys() & {"groundingMetadata", "citationMetadata"}:  # as they came, instead of those made here
+            candidates[0].pop("groundingMetadata", None)
+        candidates[0] |= first
+        candidates += [
+            _candidate(other.index, other, other.parts, result.provider) for other in result.alternatives or ()
+        ]
         return given(
             {
                 "candidates": None if blocked else candidates,
-                "usageMetadata": usage,
+                "usageMetadata": usage or None,
                 "modelVersion": result.model or f"{asked.request.model}-emulated",
                 "responseId": result.id or f"emulated-{asked.number}",
                 **head,
@@ -152,18 +157,15 @@ def _is_sse(asked: Asked) -> bool:
 # ---------------------------------------------------------------------- candidates
 
 
-def _candidate(index: int, choice: CreateResult | Choice, parts: list[Part], result: CreateResult, own: Json) -> Json:
-    raw = raw_reason(choice, result.provider, ORIGIN)
-    metadata = own if not index else {}
-    grounding = {} if metadata.keys() & {"groundingMetadata", "citationMetadata"} else _grounding(parts)
+def _candidate(index: int, choice: CreateResult | Choice, parts: list[Part], provider: str | None) -> Json:
+    raw = raw_reason(choice, provider, ORIGIN)
     return given(
         {
             "content": {"role": "model", "parts": _parts(parts)},
             "finishReason": raw or _REASONS[choice.finish_reason],
             "index": index,
             "logprobsResult": _logprobs(choice.logprobs) if choice.logprobs else None,
-            **grounding,
-            **metadata,
+            **_grounding(parts),
         }
     )
 
@@ -177,7 +179,9 @@ def _parts(parts: list[Part]) -> list[Any]:
         if isinstance(part, FunctionCall):
             arguments_object(part)
     mine = [
-        msgspec.structs.replace(part, provider=ORIGIN) if isinstance(part, Reasoning) and part.provider is None else part
+        msgspec.structs.replace(part, provider=ORIGIN)
+        if isinstance(part, Reasoning) and part.provider is None
+        else part
         for part in parts
     ]
     contents = Contents(from_3=False, continued=False).written([AssistantMessage(content=mine)])
@@ -189,9 +193,13 @@ def _grounding(parts: list[Part]) -> Json:
     chunks: list[Json] = []
     supports: list[Json] = []
     for index, part in enumerate(parts):
-        for citation in (part.citations or ()) if isinstance(part, Text) else ():
-            assert isinstance(part, Text)
-            start, end = (citation.start_index or 0), len(part.text) if citation.end_index is None else citation.end_index
+        if not isinstance(part, Text):
+            continue
+        for citation in part.citations or ():
+            start, end = (
+                (citation.start_index or 0),
+                len(part.text) if citation.end_index is None else citation.end_index,
+            )
             cited = part.text[start:end]
             first = len(part.text[:start].encode())
             segment = {"partIndex": index, "startIndex": first, "endIndex": first + len(cited.encode()), "text": cited}

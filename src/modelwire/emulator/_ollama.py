@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -26,7 +26,7 @@ from modelwire.types import FunctionCall, Reasoning, Refusal, Text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelwire.emulator._dialect import Asked, Json
+    from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
     from modelwire.types import ChatRequest, CreateResult, Timing
 
@@ -44,7 +44,7 @@ class Ollama:
 
     name: ClassVar[str] = "ollama"
 
-    def verb(self, path: str) -> Literal["answer", "count"] | None:
+    def verb(self, path: str) -> Verb | None:
         """Its own path, below any prefix."""
         return "answer" if path.partition("?")[0].endswith("/api/chat") else None
 

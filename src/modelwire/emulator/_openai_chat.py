@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/chat/object and https://platform.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -21,15 +21,17 @@ from modelwire.emulator._dialect import (
     picked,
     words,
 )
-from modelwire.providers._openai_chat import ChatCodec
+from modelwire.providers._openai_chat import OPENAI, ChatCodec
 from modelwire.providers._openai_chat.wire import CHOICE_KEPT, KEPT
+from modelwire.providers.compatible import PRESETS
 from modelwire.types import Audio, FunctionCall, Image, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelwire.emulator._dialect import Asked, Json
+    from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
+    from modelwire.providers._openai_chat import Quirks
     from modelwire.types import ChatRequest, Choice, Citation, CreateResult, Part, TokenLogprob, Usage
 
 _REASONS = {"function_calls": "tool_calls", "refusal": "stop", "pause": "stop"}
@@ -55,7 +57,7 @@ class OpenAIChat:
 
     name: ClassVar[str] = "openai-chat"
 
-    def verb(self, path: str) -> Literal["answer", "count"] | None:
+    def verb(self, path: str) -> Verb | None:
         """Any path to it, such as those of Azure."""
         return "answer" if path.partition("?")[0].endswith("/chat/completions") else None
 
@@ -71,8 +73,12 @@ class OpenAIChat:
 
     def answer(self, result: CreateResult, asked: Asked) -> Json:
         """A whole answer."""
-        own = own_of(result, result.provider or "openai")
-        choices = [_choice(0, result, own), *(_choice(choice.index, choice, own) for choice in result.alternatives or ())]
+        provider = result.provider or "openai"
+        own = own_of(result, provider)
+        choices = [
+            _choice(0, result, result.answer_parts, provider) | picked(own, CHOICE_KEPT),
+            *(_choice(other.index, other, other.parts, provider) for other in result.alternatives or ()),
+        ]
         return given(
             {
                 "id": result.id or f"chatcmpl-emulated-{asked.number}",
@@ -80,7 +86,7 @@ class OpenAIChat:
                 "created": 0,
                 "model": result.model or f"{asked.request.model}-emulated",
                 "choices": choices,
-                "usage": None if result.usage is None else _usage(result.usage),
+                "usage": None if result.usage is None else _usage(result.usage, provider),
                 **picked(own, KEPT),
             }
         )
@@ -122,15 +128,12 @@ def _wants_usage(body: bytes) -> bool:
 # ---------------------------------------------------------------------- one choice
 
 
-def _choice(index: int, result: CreateResult | Choice, own: Json) -> Json:
-    parts = result.parts if result.parts is not None else getattr(result, "answer_parts", [])
-    provider = getattr(result, "provider", None) or "openai"
+def _choice(index: int, result: CreateResult | Choice, parts: list[Part], provider: str) -> Json:
     return {
         "index": index,
         "message": _message(parts, provider),
         "logprobs": {"content": _logprobs(result.logprobs), "refusal": None} if result.logprobs else None,
         "finish_reason": result.raw_finish_reason or _REASONS.get(result.finish_reason, result.finish_reason),
-        **(picked(own, CHOICE_KEPT) if not index else {}),
     }
 
 
@@ -155,7 +158,9 @@ def _message(parts: list[Part], provider: str) -> Json:
             case Refusal():
                 message["refusal"] = message.get("refusal", "") + part.text
             case Audio():
-                message["audio"] = given({name: getattr(part, name) for name in ("id", "data", "expires_at", "transcript")})
+                message["audio"] = given(
+                    {name: getattr(part, name) for name in ("id", "data", "expires_at", "transcript")}
+                )
             case Image():
                 url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
                 message.setdefault("images", []).append({"type": "image_url", "image_url": {"url": url}})
@@ -179,15 +184,25 @@ def _message(parts: list[Part], provider: str) -> Json:
 def _reason(message: Json, texts: list[Any], part: Reasoning, provider: str) -> None:
     """Reasoning in the member that it came from: see `decode.reasoning`."""
     own = dict(own_of(part, provider))
-    field = msgspec.json.decode(own.pop("field")) if "field" in own else "reasoning_content"
+    field = msgspec.json.decode(own.pop("field")) if "field" in own else _reasoning_field(provider)
     if field == "content":
         texts.append({"type": "thinking", "thinking": [{"type": "text", "text": part.text}], **own})
-        return
-    if part.text:
-        field = field if field == "reasoning" else "reasoning_content"
+    elif field == "think":
+        texts.append(Text(text=f"<think>{part.text}</think>"))
+    elif part.text:
         message[field] = message.get(field, "") + part.text
     if "reasoning_details" in own:
         message["reasoning_details"] = msgspec.json.decode(own["reasoning_details"], type=list[msgspec.Raw])
+
+
+def _reasoning_field(provider: str) -> str:
+    """Where this server shows reasoning."""
+    return _quirks(provider).reasoning_field or "reasoning_content"
+
+
+def _quirks(provider: str) -> Quirks:
+    """How this server differs."""
+    return PRESETS[provider].quirks if provider in PRESETS else OPENAI
 
 
 def _call(call: FunctionCall, provider: str) -> Json:
@@ -203,7 +218,7 @@ def _annotation(citation: Citation, provider: str) -> Any:
     return {"type": "url_citation", "url_citation": given({**cited, "content": citation.cited_text})}
 
 
-def _usage(usage: Usage) -> Json:
+def _usage(usage: Usage, provider: str) -> Json:
     prompt = {
         "cached_tokens": usage.cached_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
@@ -217,10 +232,11 @@ def _usage(usage: Usage) -> Json:
         "accepted_prediction_tokens": usage.accepted_prediction_tokens,
         "rejected_prediction_tokens": usage.rejected_prediction_tokens,
     }
+    beside = (usage.reasoning_tokens or 0) if _quirks(provider).reasoning_beside_completion else 0
     return given(
         {
             "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
+            "completion_tokens": usage.completion_tokens - beside,
             "total_tokens": usage.total_tokens,
             "prompt_tokens_details": given(prompt) or None,
             "completion_tokens_details": given(completion) or None,

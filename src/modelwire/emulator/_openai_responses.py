@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -31,14 +31,21 @@ from modelwire.types import FunctionCall, ProviderPart, Reasoning, Refusal, Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from modelwire.emulator._dialect import Asked, Json
+    from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
     from modelwire.types import ChatRequest, Citation, CreateResult, Part, Usage
 
     Emit = Callable[..., bytes]
 
-_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_STATUSES = ("completed", "incomplete", "failed", "cancelled", "in_progress", "queued")
+_INCOMPLETE = {
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+    "pause": "max_messages",
+    "error": "error",
+    "unknown": "unknown",
+}
+"""Why a response is incomplete. A response that failed has no content: an error is scripted for it instead."""
+_STATUSES = ("completed", "complete", "incomplete", "cancelled", "in_progress", "queued")
 
 
 class OpenAIResponses:
@@ -46,7 +53,7 @@ class OpenAIResponses:
 
     name: ClassVar[str] = "openai-responses"
 
-    def verb(self, path: str) -> Literal["answer", "count"] | None:
+    def verb(self, path: str) -> Verb | None:
         """Any path to it, such as those of Azure."""
         path = path.partition("?")[0]
         if path.endswith("/responses/input_tokens"):
@@ -97,7 +104,8 @@ class OpenAIResponses:
         events = [emit("response.created", response=begun), emit("response.in_progress", response=begun)]
         for index, item in enumerate(answer["output"]):
             events += _item_events(emit, index, item)
-        return [*events, emit(f"response.{answer['status']}", response=answer)]
+        end = answer["status"] if answer["status"] in ("incomplete", "cancelled") else "completed"
+        return [*events, emit(f"response.{end}", response=answer)]
 
     def count(self, tokens: int) -> Json:
         """Of `POST /responses/input_tokens`."""
@@ -109,7 +117,7 @@ class OpenAIResponses:
 
     def error_piece(self, error: ModelClientError, status: int) -> bytes:
         """The event `error`."""
-        return event({"type": "error", **{**told(error, status), "type": "error"}}, "error")
+        return event({**told(error, status), "type": "error"}, "error")
 
 
 # ---------------------------------------------------------------------- items
@@ -178,13 +186,19 @@ class _Items:
         if "annotation" in own:
             return own["annotation"]
         if citation.url is None:
-            return given({"type": "file_citation", "file_id": citation.source_id, "filename": citation.title, "index": 0})
+            return given(
+                {"type": "file_citation", "file_id": citation.source_id, "filename": citation.title, "index": 0}
+            )
         members = {name: getattr(citation, name) for name in ("url", "title", "start_index", "end_index")}
         return {"type": "url_citation", **given(members)}
 
     def _reasoning(self, part: Reasoning) -> Json:
         own = self._own(part)
-        shown = [{"type": "summary_text", "text": part.text}] if part.text and not own.keys() & {"content", "summary"} else []
+        shown = (
+            [{"type": "summary_text", "text": part.text}]
+            if part.text and not own.keys() & {"content", "summary"}
+            else []
+        )
         item: Json = {"type": "reasoning", "id": part.id, "summary": shown, "encrypted_content": part.signature, **own}
         return given(item)
 
@@ -226,7 +240,9 @@ def _item_events(emit: Emit, index: int, item: Any) -> Iterator[bytes]:
                 yield from _summary_events(emit, {**place, "summary_index": number}, piece)
         case "function_call" | "custom_tool_call":
             name, content = (
-                ("function_call_arguments", "arguments") if kind == "function_call" else ("custom_tool_call_input", "input")
+                ("function_call_arguments", "arguments")
+                if kind == "function_call"
+                else ("custom_tool_call_input", "input")
             )
             for piece in fragments(known[content]):
                 yield emit(f"response.{name}.delta", **place, delta=piece)

@@ -123,7 +123,7 @@ class Emulator:
         try:
             # A client may leave at any time, and `__exit__` closes what is open.
             with contextlib.suppress(OSError, Gone):
-                Connection(connection, address, self)  # type: ignore[arg-type]  # it asks nothing of a server class
+                Connection(connection, address, self)
         finally:
             with self._lock:
                 self._open.pop(connection, None)
