@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     known = commands.add_parser("models", help="print what is known about models")
     known.add_argument("provider", nargs="?", choices=models.providers(), help="only the models of this provider")
     known.set_defaults(run=_models)
-    emulate = commands.add_parser("emulate", help="answer in the providers' wire formats on this machine, without a model")
+    emulate = commands.add_parser(
+        "emulate", help="answer in the providers' wire formats on this machine, without a model"
+    )
     emulate.add_argument("--port", type=int, default=0, help="port on the loopback interface (default: a free one)")
     emulate.set_defaults(run=_emulate)
     tokens = commands.add_parser("tokens", help="the data of tokenizers, for exact token counts")

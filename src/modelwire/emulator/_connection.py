@@ -134,7 +134,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _answer(self, dialect: Dialect, verb: Verb, body: bytes) -> None:
         try:
-            request = dialect.read(body, self.path)
+            request = self._read(dialect, body)
             headers = {name.lower(): value for name, value in self.headers.items()}
             number = self._script.note(Received(dialect.name, verb, request, self.path, headers, body))
             self._request_id = f"emulated-{number}"
@@ -144,6 +144,12 @@ class Connection(BaseHTTPRequestHandler):
                 self._reply(dialect, self._script.next_reply(request), Asked(request, self.path, body, number))
         except BadRequestError as error:  # of the request or of the script, before anything was sent
             self._fail(dialect, error)
+
+    def _read(self, dialect: Dialect, body: bytes) -> ChatRequest:
+        request = dialect.read(body, self.path)
+        if not request.messages:
+            raise BadRequestError("the request has no messages")
+        return request
 
     # ------------------------------------------------------------------ answers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -101,7 +101,7 @@ def echo(request: ChatRequest) -> CreateResult:
     were and what the last one said. Where reasoning is asked for, some of that too.
     """
     parts: list[Part] = []
-    if (request.options or {}).get("reasoning_effort") not in (None, "none"):
+    if _thoughts_are_asked_for(request.options or {}):
         parts.append(Reasoning(text="Emulated reasoning: no model thought about this."))
     call = _call(request)
     if call is not None:
@@ -115,6 +115,17 @@ def echo(request: ChatRequest) -> CreateResult:
             f"Emulated answer, by no model: read {count} message{'s' * (count != 1)}, the last says {_last(request)!r}."
         )
     return _counted([*parts, Text(text=said)], request)
+
+
+def _thoughts_are_asked_for(options: Mapping[str, Any]) -> bool:
+    """In the portable way, or in those of the formats that have their own."""
+    config, thinking = options.get("thinking_config"), options.get("thinking")
+    return (
+        options.get("reasoning_effort") not in (None, "none")
+        or bool(options.get("think"))
+        or (isinstance(config, dict) and bool(config.get("includeThoughts")))
+        or (isinstance(thinking, dict) and thinking.get("type") != "disabled")
+    )
 
 
 def _call(request: ChatRequest) -> FunctionCall | None:

@@ -43,7 +43,7 @@ class Emulator:
             raise TypeError("answers is a list, such as ['Hello'], not a str")
         self._answers: deque[Answer] = deque(answers)
         self._otherwise: Answer | None = otherwise if otherwise is not None or self._answers else echo
-        self._asked_port = port
+        self._port = port
         self._requests: deque[Received] = deque(maxlen=MAX_KEPT)
         self._count = 0
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class Emulator:
         """The port; known while the server runs."""
         if self._listener is None:
             raise RuntimeError("the emulator does not run yet: use it as `with Emulator() as emulator:`")
-        return int(self._listener.getsockname()[1])
+        return self._port
 
     @property
     def url(self) -> str:
@@ -82,7 +82,8 @@ class Emulator:
     def __enter__(self) -> Self:
         if self._listener is not None:
             raise RuntimeError("an emulator is started once: make another one")
-        self._listener = socket.create_server((HOST, self._asked_port), backlog=128)
+        self._listener = socket.create_server((HOST, self._port), backlog=128)
+        self._port = self._listener.getsockname()[1]
         self._accepting = threading.Thread(target=self._accept, args=(self._listener,), name="emulator", daemon=True)
         self._accepting.start()
         return self
@@ -142,7 +143,10 @@ class Emulator:
         Raises `BadRequestError` when there is none.
         """
         with self._lock:
-            answer = self._answers.popleft() if self._answers else self._otherwise
-        if answer is None:
-            raise BadRequestError("the emulator's script is used up: no answer is left for this request")
+            if self._answers:
+                answer = self._answers.popleft()
+            elif self._otherwise is not None:
+                answer = self._otherwise
+            else:
+                raise BadRequestError("the emulator's script is used up: no answer is left for this request")
         return resolved(answer, request)
