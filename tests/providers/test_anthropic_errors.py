@@ -61,6 +61,7 @@ def test_a_status_has_its_class(
     ("status", "message", "code", "expected"),
     [
         (400, "prompt is too long: 210000 tokens > 200000 maximum", None, errors.ContextLengthError),
+        (400, "request (9 tokens) exceeds the available context size (8 tokens)", None, errors.ContextLengthError),
         (
             400,
             "input length and `max_tokens` exceed context limit: 199000 + 8192 > 200000",

@@ -23,6 +23,13 @@ def told(message: str = "Boom", **members: Any) -> dict[str, Any]:
     return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None, **members}}
 
 
+def test_a_status_in_the_place_of_the_code_is_no_code() -> None:
+    """llama.cpp: {"error": {"code": 400, "message": ..., "type": "exceed_context_size_error"}}."""
+    assert error_of(400, told(code=400, type="exceed_context_size_error")).code == "exceed_context_size_error"
+    assert error_of(400, told(code=400, type=None)).code == "400"
+    assert error_of(400, told(code=1261, type="x")).code == "1261"
+
+
 # ---------------------------------------------------------------------- statuses
 
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     Kind = tuple[type[errors.ModelClientError], bool | None]
 
-_CONTEXT = re.compile(r"prompt is too long|exceeds? (the )?context (limit|window)|context window", re.IGNORECASE)
+# The last is llama.cpp's, whose server speaks this format too.
+_CONTEXT = re.compile(
+    r"prompt is too long|exceeds? (the )?context (limit|window)|context window|available context size", re.IGNORECASE
+)
 _CREDIT = re.compile(r"credit balance is too low", re.IGNORECASE)
 _FILTERED = re.compile(r"blocked by content filtering", re.IGNORECASE)
 _EXTRA = re.compile(r"^(\w+(?:\.\w+)?): Extra inputs are not permitted")

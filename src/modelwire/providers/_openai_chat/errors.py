@@ -212,7 +212,8 @@ def _word(value: Any) -> str | None:
 
 def _made(status: int, said: _Said, body: bytes, facts: HttpFacts, provider: str) -> errors.ModelClientError:
     kind, retryable = _kind(status, said)
-    code = said.code or said.kind
+    # Some servers repeat the status in the place of the code: their word is the type.
+    code = said.kind or said.code if said.code == str(status) else said.code or said.kind
     message = f"{provider}: {_redacted(said.message)} ({where(status, code, facts.request_id)}){remedy(kind)}"
     arguments: dict[str, Any] = {
         "status_code": status,
