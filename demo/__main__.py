@@ -9,6 +9,7 @@ The exit status is 0 if every step gave what it should, 1 if not, and 130 after 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import io
 import os
 import signal
@@ -62,7 +63,11 @@ def _with_local_model(port: int) -> None:
                 model=server.model, base_url=server.base_url, temperature=0, max_tokens=400, deadline=_DEADLINE
             )
 
-        _show(open_client, in_turns=True)
+        measured = _steps(open_client, in_turns=True)
+        from demo import formats
+
+        asyncio.run(formats.show(server.model, server.base_url))
+        _summarise(measured)
 
 
 def _with_provider(name: str) -> None:
@@ -77,15 +82,15 @@ def _with_provider(name: str) -> None:
         except ValueError as error:
             raise DemoError(f"MODEL={name}: {error}") from error
 
-    _show(open_client, in_turns=False)
+    _summarise(_steps(open_client, in_turns=False))
 
 
-def _show(open_client: Callable[[], ChatCompletionClient], *, in_turns: bool) -> None:
+def _steps(open_client: Callable[[], ChatCompletionClient], *, in_turns: bool) -> list[Measured]:
     try:
         from demo import steps
     except ModuleNotFoundError as error:
         raise DemoError(f"{error}. `make demo` installs what the demo needs, and runs it.") from error
-    _summarise(steps.run(open_client, in_turns=in_turns))
+    return steps.run(open_client, in_turns=in_turns)
 
 
 def _summarise(measured: Sequence[Measured]) -> None:

@@ -107,6 +107,26 @@ def test_the_pieces_of_two_calls_come_in_turns(begin: str, finished: tuple[DemoP
     assert sum(one != other for one, other in itertools.pairwise(order)) > 2
 
 
+def test_the_same_question_goes_through_every_wire_format(finished: tuple[DemoProcess, Any]):
+    """And what no model answers says so."""
+    shown = " ".join(" ".join(part(finished[1].stdout, "The same question")).split())
+    asked, *answers = re.split(r" (?=(?:OpenAI|Anthropic|Gemini|Ollama)[^>]*, by )", shown)
+
+    assert asked == "> What is ice? Answer in one sentence."
+    assert [answer.partition(" > ")[0] for answer in answers] == [
+        "OpenAI Chat Completions, by llama.cpp",
+        "OpenAI Responses, by llama.cpp",
+        "Anthropic Messages, by llama.cpp",
+        "Gemini, by an emulator: no model",
+        "Ollama, by an emulator: no model",
+    ]
+    for answer in answers:
+        text, call = answer.partition(" > ")[2].split(" calls ")
+        assert text.startswith("Emulated answer, by no model:") == ("emulator" in answer)
+        assert len(text) > 10
+        assert re.fullmatch(r'get_weather \{"city": ?".+"\}; \d+ \+ \d+ and \d+ \+ \d+ tokens', call)
+
+
 def test_the_table_adds_up(finished: tuple[DemoProcess, Any]):
     head, *rows, together, note = part(finished[1].stdout, "Times and tokens")
     cells = [re.split(r" {2,}", row.strip()) for row in rows]
@@ -289,6 +309,7 @@ def test_the_same_demo_runs_with_a_provider(demo: DemoProcess):
     assert re.findall(r"^\[./5\]", ended.stdout, re.MULTILINE) == STEPS
     assert "Using openai:gpt-4.1" in ended.stdout
     assert "llama" not in ended.stdout
+    assert "emulator" not in ended.stdout
     assert len(server.requests) == 8
     assert json.loads(server.requests[0].body)["model"] == "gpt-4.1"
     # What the tool gave went to the model.
