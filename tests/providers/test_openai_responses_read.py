@@ -343,7 +343,7 @@ def test_a_choice_that_is_not_one_of_functions_by_name_is_the_providers(choice):
         (b'{"model": "m", "reasoning": 5}', "not a body"),
         (b'{"model": "m", "include": 5}', "not a body"),
         (b'{"model": "m", "x": ' + b"[" * 5000, "not a JSON object"),
-        (b'{"model": "\xff"}', "model: a string"),
+        (b'{"model": "\xff"}', "not a body of the Responses API: .utf-8. codec"),
     ],
 )  # fmt: skip
 def test_what_is_no_request_is_refused_with_the_place(body, reason):

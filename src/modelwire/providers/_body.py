@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelwire.errors import BadRequestError
 from modelwire.types import Reasoning, Text
 
 if TYPE_CHECKING:
@@ -27,6 +28,18 @@ def put(body: dict[str, Any], path: str, value: Any) -> None:
     for name in objects:
         body = body.setdefault(name, {})
     body[last] = value
+
+
+def listed(name: str, value: Any) -> list[Any]:
+    """The value of an option that is a list, of which a text stands for a list of one.
+
+    Raises `BadRequestError` for anything else.
+    """
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    raise BadRequestError(f"{name}={value!r}: a string or a list of strings is needed, not {type(value).__name__}")
 
 
 def own_data(provider_data: Mapping[str, dict[str, Any]] | None, origin: str) -> dict[str, Any]:

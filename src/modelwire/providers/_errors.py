@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modelwire import _http, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 
 def explanation(body: bytes) -> str:
@@ -41,3 +41,35 @@ def raise_stray(lines: Iterable[bytes], error_from_body: Callable[[bytes], error
         told = error_from_body(body)
         if told:
             raise told
+
+
+class StrayErrors:
+    """Looks for an error that stands as bare JSON between the events of a stream, on one line or on several.
+
+    Each line is looked at once, when it is complete: so it is found in the same place however the bytes are split, and a
+    server that sends nothing but such lines costs no more than their number. Beyond the first lines nothing is looked for.
+    """
+
+    __slots__ = ("_checked", "_error_from_body")
+
+    def __init__(self, error_from_body: Callable[[bytes], errors.ModelClientError | None]) -> None:
+        self._error_from_body = error_from_body
+        self._checked = 0
+
+    def check(self, stray: Sequence[bytes], count: int) -> None:
+        """Raise the error that the first `count` of all stray lines tell of."""
+        while self._checked < min(count, _MOST_LINES):
+            self._checked += 1
+            line = stray[self._checked - 1]
+            if line.rstrip()[-1:] in (b"}", b"]"):
+                self._raise_told(stray[: self._checked])
+                self._raise_told([line])
+
+    def _raise_told(self, lines: Sequence[bytes]) -> None:
+        if sum(map(len, lines)) <= _http.MAX_ERROR_BODY:
+            told = self._error_from_body(b"\n".join(lines).strip())
+            if told:
+                raise told
+
+
+_MOST_LINES = 1000

@@ -14,7 +14,7 @@ from modelwire.errors import ModelClientError
 from modelwire.providers._json import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from modelwire.types import StreamEvent
 
@@ -68,7 +68,7 @@ class FrameDecoder(Generic[F]):
         events: list[StreamEvent] = []
         self._frames = frames
         try:
-            for frame in frames:
+            for frame in self._between_stray(frames) if self._framer.stray else frames:
                 if self._texting:
                     try:
                         if self._on_text(frame, events):
@@ -80,8 +80,6 @@ class FrameDecoder(Generic[F]):
                 if self._done:
                     break
                 self._on_frame(frame, events)
-            if self._framer.stray and not self._done:
-                self._on_stray()
         except ModelClientError as error:
             self._raise_after(events, error)
         return events
@@ -103,8 +101,17 @@ class FrameDecoder(Generic[F]):
         """
         raise NotImplementedError
 
-    def _on_stray(self) -> None:
-        """Look at the lines that belong to no frame, unless that is done at the end."""
+    def _between_stray(self, frames: list[bytes]) -> Iterator[bytes]:
+        """The frames; what stands before each and belongs to none is looked at when its turn comes."""
+        for index, frame in enumerate(frames):
+            if not self._done:
+                self._on_stray(index)
+            yield frame
+        if not self._done:
+            self._on_stray(len(frames))
+
+    def _on_stray(self, index: int) -> None:
+        """Look at the lines before the frame of this index that belong to none, unless that is done at the end."""
 
     def _expect_text(self) -> None:
         """The next frame may be more text of the same part."""

@@ -124,20 +124,21 @@ class ThinkingBlock(Block):
         super().__init__(index)
         self._begun = begun
         self._pieces = [begun.text] if begun.text else []
-        self._signature = begun.signature or ""
+        self._signature = [begun.signature or ""]
 
     def begin(self) -> list[StreamEvent]:
         return [ReasoningDelta(text=piece, index=self.index) for piece in self._pieces]
 
     def delta(self, delta: WireDelta) -> StreamEvent | None:
-        self._signature += delta.signature or ""
+        if delta.signature:
+            self._signature.append(delta.signature)
         if not delta.thinking:
             return None
         self._pieces.append(delta.thinking)
         return ReasoningDelta(text=delta.thinking, index=self.index)
 
     def end(self) -> list[StreamEvent]:
-        text, signature = "".join(self._pieces), self._signature or None
+        text, signature = "".join(self._pieces), "".join(self._signature) or None
         whole = msgspec.structs.replace(self._begun, text=text, signature=signature)
         return [PartEnd(part=whole, index=self.index)]
 
@@ -179,21 +180,22 @@ class ProviderBlock(Block):
         super().__init__(index)
         self._members = {name: raw.copy() for name, raw in members.items()}
         self._kind = parts.take(members, "type")
-        self._input = ""
-        self._written: dict[str, str] = {}
+        self._input: list[str] = []
+        self._written: dict[str, list[str]] = {}
 
     def delta(self, delta: WireDelta) -> StreamEvent | None:
-        self._input += delta.partial_json or ""
+        if delta.partial_json:
+            self._input.append(delta.partial_json)
         for name in ("content", "encrypted_content"):  # of a `compaction_delta`
             piece = getattr(delta, name)
             if piece is not None:
-                self._written[name] = self._written.get(name, "") + piece
+                self._written.setdefault(name, []).append(piece)
         return None
 
     def end(self) -> list[StreamEvent]:
         if self._input:
-            self._members["input"] = parts.as_input(self._input)
-        self._members |= {name: Raw(msgspec.json.encode(text)) for name, text in self._written.items()}
+            self._members["input"] = parts.as_input("".join(self._input))
+        self._members |= {name: Raw(msgspec.json.encode("".join(texts))) for name, texts in self._written.items()}
         whole = ProviderPart(provider=ORIGIN, kind=self._kind, data=Raw(msgspec.json.encode(self._members)))
         return [PartEnd(part=whole, index=self.index)]
 

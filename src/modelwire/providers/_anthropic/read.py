@@ -65,8 +65,9 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises `BadRequestError` when it is none.
     """
     try:
+        str(body, "utf-8")  # what is kept raw is not looked into
         return _request(members_of(body))
-    except UNREADABLE as error:
+    except (*UNREADABLE, ValueError) as error:
         raise BadRequestError(f"not a request of the Messages API: {error}") from None
 
 
@@ -297,7 +298,8 @@ def _tool_choice(raw: Raw | None) -> tuple[ToolChoice | ProviderTool | None, dic
     return ToolChoice(mode=cast("Any", mode)), parallel
 
 
-def _response_format(wanted: dict[str, Any]) -> ResponseFormat:
-    if wanted.get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
+def _response_format(wanted: Any) -> ResponseFormat:
+    schema = wanted.get("schema") if isinstance(wanted, dict) and wanted.get("type") == "json_schema" else None
+    if not isinstance(schema, dict):
         raise BadRequestError("output_config.format: {'type': 'json_schema', 'schema': {...}} is needed")
-    return ResponseFormat(type="json_schema", schema=wanted["schema"])
+    return ResponseFormat(type="json_schema", schema=schema)

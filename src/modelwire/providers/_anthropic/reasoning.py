@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from modelwire.errors import BadRequestError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,9 +46,11 @@ def facts(info: ModelInfo) -> Mapping[str, Any]:
 
 def max_tokens(options: Mapping[str, Any], info: ModelInfo) -> int:
     """The user's `max_tokens`, or a default that leaves room for an answer after a budget for thinking."""
-    given: int | None = options.get("max_tokens")
-    if given is not None:
+    given = options.get("max_tokens")
+    if isinstance(given, int):
         return given
+    if given is not None:
+        raise BadRequestError(f"max_tokens={given!r}: a whole number is needed, not {type(given).__name__}")
     most = info.get("max_output_tokens")
     default = UNKNOWN_MAX_TOKENS if most is None else min(DEFAULT_MAX_TOKENS, most)
     budget = budget_of(options.get("thinking"))

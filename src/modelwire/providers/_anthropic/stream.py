@@ -19,7 +19,7 @@ from modelwire.providers._anthropic.blocks import KNOWN_DELTAS, Block, TextBlock
 from modelwire.providers._anthropic.decode import NOTHING, WireAnswer, WireUsage
 from modelwire.providers._anthropic.errors import error_from_body, garbage
 from modelwire.providers._anthropic.parts import ORIGIN, Raw
-from modelwire.providers._errors import raise_stray
+from modelwire.providers._errors import StrayErrors, raise_stray
 from modelwire.providers._json import UNREADABLE
 from modelwire.providers._stream import FrameDecoder, only
 from modelwire.types import Finish, PartEnd, ProviderEvent, RefusalDelta, Start, TextDelta, UsageUpdate
@@ -67,10 +67,22 @@ _unknown_delta = msgspec.json.Decoder(WireUnknownDelta)
 class AnthropicStreamDecoder(FrameDecoder[SseFramer]):
     """Bytes of one streamed answer to events; see `protocols.StreamDecoder`."""
 
-    __slots__ = ("_answer", "_block", "_count", "_has_calls", "_index", "_more", "_place", "_started", "_usage")
+    __slots__ = (
+        "_answer",
+        "_block",
+        "_count",
+        "_has_calls",
+        "_index",
+        "_more",
+        "_place",
+        "_started",
+        "_stray",
+        "_usage",
+    )
 
     def __init__(self) -> None:
         super().__init__(SseFramer())
+        self._stray = StrayErrors(error_from_body)
         self._answer = WireAnswer()
         self._usage = WireUsage()
         self._block: Block | None = None
@@ -82,8 +94,8 @@ class AnthropicStreamDecoder(FrameDecoder[SseFramer]):
         self._place = 0
         """Where text goes while `_texting`."""
 
-    def _on_stray(self) -> None:
-        raise_stray(self._framer.stray, error_from_body)
+    def _on_stray(self, index: int) -> None:
+        self._stray.check(self._framer.stray, self._framer.count_before(index))
 
     def close(self) -> list[StreamEvent]:
         """No event: the answer is complete with `message_stop`, and only then."""

@@ -10,7 +10,7 @@ import msgspec
 from modelwire._lowering_gemini import gemini_json_schema, gemini_openapi_schema
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import own_data, put
+from modelwire.providers._body import listed, own_data, put
 from modelwire.providers._gemini import facts
 from modelwire.providers._gemini.contents import Contents, split_system
 from modelwire.providers._gemini.facts import ORIGIN
@@ -97,7 +97,7 @@ def _put_options(body: Json, model: str, options: Json, info: ModelInfo) -> None
         if name == "reasoning_effort":
             _put_thinking(body, facts.thinking(model, info, value), options.get("thinking_config") or {})
         elif name == "stop":
-            put(body, _WIRE[name], [value] if isinstance(value, str) else list(value))
+            put(body, _WIRE[name], listed(name, value))
         elif name == "safety_settings":
             body[_WIRE[name]] = _safety_settings(value)
         elif name == "media_resolution":

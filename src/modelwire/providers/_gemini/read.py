@@ -76,6 +76,7 @@ def decode_request(body: bytes, url: str) -> ChatRequest:
     Raises `BadRequestError`, with the place, when it is none.
     """
     with _at("the body"):
+        str(body, "utf-8")  # what is kept raw is not looked into
         found = members(body)
     with _at("generateContentRequest"):
         found |= members(found.get("generateContentRequest", _NO_MEMBERS))
@@ -127,10 +128,11 @@ def _options(found: Members) -> tuple[dict[str, Any], dict[str, Any]]:
     options: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for wire, raw in found.items():
-        if wire in _TOP:
-            options[_TOP[wire]] = value(raw)
-        elif wire not in _HANDLED:
-            extra[wire] = value(raw)
+        with _at(wire):
+            if wire in _TOP:
+                options[_TOP[wire]] = value(raw)
+            elif wire not in _HANDLED:
+                extra[wire] = value(raw)
     return options, extra
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from modelwire._frames import SseFramer
 from modelwire.errors import StreamInterruptedError
+from modelwire.providers._errors import StrayErrors
 from modelwire.providers._gemini import decode
 from modelwire.providers._gemini.candidate import Answer, StreamedCandidate
 from modelwire.providers._gemini.errors import error_from_body
@@ -51,10 +52,11 @@ _text_chunk = msgspec.json.Decoder(
 class GeminiStreamDecoder(FrameDecoder[SseFramer]):
     """Bytes of one streamed answer to events; see `protocols.StreamDecoder`."""
 
-    __slots__ = ("_answer", "_beside", "_candidates", "_kept", "_started", "_usage")
+    __slots__ = ("_answer", "_beside", "_candidates", "_kept", "_started", "_stray", "_usage")
 
     def __init__(self) -> None:
         super().__init__(SseFramer())
+        self._stray = StrayErrors(error_from_body)
         self._candidates: dict[int, StreamedCandidate] = {}
         self._kept: dict[str, Raw] = {}
         self._usage: Usage | None = None
@@ -71,7 +73,7 @@ class GeminiStreamDecoder(FrameDecoder[SseFramer]):
         """The events that the end of the bytes completes: it is the end of the answer where that had a reason."""
         if self.error is not None:
             raise self.error
-        self._check_stray(self._framer.rest())
+        self._raise_rest()
         if self._started and all(candidate.raw_reason for candidate in self._candidates.values()):
             if self._candidates:
                 return self._finish()
@@ -83,15 +85,15 @@ class GeminiStreamDecoder(FrameDecoder[SseFramer]):
         what = "before its finishReason" if self._started else "before its first event"
         raise StreamInterruptedError(f"{ORIGIN}: the stream ended {what}")
 
-    def _on_stray(self) -> None:
-        self._check_stray()
+    def _on_stray(self, index: int) -> None:
+        self._stray.check(self._framer.stray, self._framer.count_before(index))
 
-    def _check_stray(self, rest: bytes = b"") -> None:
-        """Raise the error that stands as bare JSON, perhaps on several lines, between the events."""
-        if self._framer.stray or rest:
-            error = error_from_body(b"\n".join([*self._framer.stray, rest]).strip())
-            if error:
-                raise error
+    def _raise_rest(self) -> None:
+        """Raise the error that stands at the end, whose last line no line end completes."""
+        rest = self._framer.rest()
+        told = error_from_body(b"\n".join([*self._framer.stray, rest]).strip()) if rest else None
+        if told:
+            raise told
 
     def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
         chunk = _text_chunk(frame)

@@ -12,6 +12,7 @@ import msgspec
 from modelwire import _http, errors
 from modelwire.errors import ModelClientError, ProtocolError
 from modelwire.providers._body import made_up_id
+from modelwire.providers._json import UNREADABLE
 from modelwire.providers._ollama.encode import ORIGIN
 from modelwire.types import (
     CreateResult,
@@ -70,16 +71,17 @@ def read(body: bytes) -> WireAnswer:
     """
     try:
         answer = _answer.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _garbage(body, error) from None
+    except UNREADABLE as error:
+        raise garbage(body, error) from None
     if answer.error:
         raise made_error(500, str(answer.error), body)
     if answer.message is None and not answer.done:
-        raise _garbage(body, ValueError("it has no message"))
+        raise garbage(body, ValueError("it has no message"))
     return answer
 
 
-def _garbage(body: bytes, error: Exception) -> ProtocolError:
+def garbage(body: bytes, error: Exception) -> ProtocolError:
+    """The error for what is no answer."""
     what = f"not an answer of /api/chat ({error}): {_http.excerpt(body)}"
     if not body.strip():
         what = "an empty answer; is base_url the server's own, without /v1?"
@@ -103,7 +105,11 @@ def decode(body: bytes) -> CreateResult:
         parts.append(Reasoning(text=message.thinking, provider=ORIGIN, model=answer.model))
     if message.content:
         parts.append(Text(text=message.content))
-    calls = [function_call(raw, index, answer.created_at) for index, raw in enumerate(message.tool_calls or ())]
+    try:
+        calls = [function_call(raw, index, answer.created_at) for index, raw in enumerate(message.tool_calls or ())]
+        own = kept(answer)
+    except UNREADABLE as error:  # what was raw until now
+        raise garbage(body, error) from None
     parts += calls
     return CreateResult(
         parts=parts,
@@ -114,12 +120,16 @@ def decode(body: bytes) -> CreateResult:
         model=answer.model,
         provider=ORIGIN,
         timing=timing(answer),
-        provider_data=kept(answer),
+        provider_data=own,
     )
 
 
 def function_call(raw: Raw, index: int, created_at: str | None) -> FunctionCall:
-    """A call; its arguments are an object on this wire, and are kept as the text that came."""
+    """A call; its arguments are an object on this wire, and are kept as the text that came.
+
+    Raises one of `UNREADABLE` for anything else.
+    """
+    str(raw, "utf-8")  # no decoder looks into members that are kept raw
     members = _members.decode(raw)
     function = _members.decode(members.pop("function", Raw(b"{}")))
     name = msgspec.json.decode(function.pop("name", Raw(b'""')), type=str)
@@ -158,8 +168,8 @@ def timing(answer: WireAnswer) -> Timing | None:
     if answer.total_duration is None:
         return None
     return Timing(
-        total=answer.total_duration / 1e9,
-        server_total=answer.total_duration / 1e9,
+        total=_seconds(answer.total_duration) or 0.0,
+        server_total=_seconds(answer.total_duration),
         server_load=_seconds(answer.load_duration),
         server_prompt=_seconds(answer.prompt_eval_duration),
         server_generation=_seconds(answer.eval_duration),
@@ -167,12 +177,18 @@ def timing(answer: WireAnswer) -> Timing | None:
 
 
 def _seconds(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / 1e9
+    """`None` also for what is no duration: no number of nanoseconds that a server counts is larger than 64 bits."""
+    return None if nanoseconds is None or abs(nanoseconds) >= 2**63 else nanoseconds / 1e9
 
 
 def kept(answer: WireAnswer) -> dict[str, dict[str, Raw]] | None:
-    """Which remote model answered, where the server passed the request on."""
+    """Which remote model answered, where the server passed the request on.
+
+    Raises `UnicodeDecodeError` where that is no UTF-8.
+    """
     own = {name: raw.copy() for name in ("remote_model", "remote_host") if (raw := getattr(answer, name))}
+    for raw in own.values():
+        str(raw, "utf-8")
     return {ORIGIN: own} if own else None
 
 
@@ -184,7 +200,7 @@ def error_from_response(response: HttpResponse, request_id: str | None) -> Model
     try:
         said = msgspec.json.decode(response.body)
         message = said.get("error") if isinstance(said, dict) else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         message = None
     if not message and _http.looks_like_html(response.body):
         message = f"a web page instead of JSON (a proxy, or a wrong base_url): {_http.excerpt(response.body)}"

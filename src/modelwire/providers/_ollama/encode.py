@@ -9,7 +9,7 @@ import msgspec
 
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
-from modelwire.providers._body import HANDOVER, assistant_parts, data_json, is_made_up, own_data, parts_of, put
+from modelwire.providers._body import HANDOVER, assistant_parts, data_json, is_made_up, listed, own_data, parts_of, put
 from modelwire.types import (
     AssistantMessage,
     Audio,
@@ -53,11 +53,11 @@ def encode(request: ChatRequest) -> bytes:
         if name == "reasoning_effort":
             if "think" in options:
                 raise BadRequestError("reasoning_effort and think are the same option; give one of them")
-            body["think"] = _EFFORTS.get(value, value)
+            body["think"] = _EFFORTS.get(value, value) if isinstance(value, str) else value
         elif name == "options":
             body["options"] = {**_settings(value), **body.get("options", {})}
         elif name == "stop":
-            put(body, _WIRE[name], [value] if isinstance(value, str) else list(value))
+            put(body, _WIRE[name], listed(name, value))
         elif name in _WIRE:
             put(body, _WIRE[name], value)
     # There is no `tool_choice`: a model that gets no tools calls none.
@@ -199,7 +199,9 @@ def _call(call: FunctionCall) -> Any:
         # Cut or invalid: the model sees what it wrote, as text.
         arguments = msgspec.json.encode({"arguments": call.arguments}).decode()
     own = own_data(call.provider_data, ORIGIN)
-    function: Json = {"name": call.name, "arguments": msgspec.Raw(arguments.encode())} | own.get("function", {})
+    function: Json = {"name": call.name, "arguments": msgspec.Raw(arguments.encode())}
+    if "function" in own:
+        function |= msgspec.json.decode(own["function"], type=dict[str, msgspec.Raw])
     members = {name: value for name, value in own.items() if name != "function"}
     return ({} if is_made_up(call.id) else {"id": call.id}) | members | {"function": function}
 

@@ -8,6 +8,7 @@ import msgspec
 
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
+from modelwire.providers._json import UNREADABLE
 from modelwire.providers._ollama.decode import function_call
 from modelwire.providers._ollama.encode import ORIGIN
 from modelwire.types import (
@@ -61,10 +62,13 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises `BadRequestError`, with the place, when it is none.
     """
     try:
-        read = msgspec.json.decode(body, type=_Body)
-        members = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        str(body, "utf-8")  # what is kept raw is not looked into
+        return _request(msgspec.json.decode(body, type=_Body), msgspec.json.decode(body, type=dict[str, Any]))
+    except UNREADABLE as error:
         raise BadRequestError(f"not a body of /api/chat: {error}") from None
+
+
+def _request(read: _Body, members: dict[str, Any]) -> ChatRequest:
     options = _options(read.options or {}, {name: value for name, value in members.items() if name not in _HANDLED})
     return ChatRequest(
         model=read.model,

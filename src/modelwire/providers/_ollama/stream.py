@@ -12,11 +12,13 @@ import msgspec
 from modelwire._fold import EventBuilder
 from modelwire._frames import NdjsonFramer
 from modelwire.errors import StreamInterruptedError
+from modelwire.providers._json import UNREADABLE
 from modelwire.providers._ollama.decode import (
     WireAnswer,
     WireMessage,
     finish_reason,
     function_call,
+    garbage,
     kept,
     read,
     timing,
@@ -69,6 +71,12 @@ class OllamaStreamDecoder(FrameDecoder[NdjsonFramer]):
 
     def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
         line = read(frame)
+        try:
+            self._on_line(line, events)
+        except UNREADABLE as error:  # what was raw until now
+            raise garbage(frame, error) from None
+
+    def _on_line(self, line: WireAnswer, events: list[StreamEvent]) -> None:
         builder = self._builder
         self._model = line.model or self._model
         if not self._started:

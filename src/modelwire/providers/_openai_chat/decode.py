@@ -385,13 +385,16 @@ def usage(wire: WireUsage | None, quirks: Quirks) -> Usage | None:
 
 
 def _cost(wire: WireUsage) -> float | None:
-    """US dollars."""
-    if wire.cost_in_usd_ticks is not None:
-        return wire.cost_in_usd_ticks / 10**10
-    if wire.cost is None:
+    """US dollars; `None` also for what is no price."""
+    if wire.cost is None and wire.cost_in_usd_ticks is None:
         return None
     total = wire.cost.get("total_cost") if isinstance(wire.cost, dict) else wire.cost
-    return float(total) if isinstance(total, (int, float)) and not isinstance(total, bool) else None
+    try:
+        if wire.cost_in_usd_ticks is not None:
+            return wire.cost_in_usd_ticks / 10**10
+        return float(total) if isinstance(total, (int, float)) and not isinstance(total, bool) else None
+    except OverflowError:  # whole numbers in JSON have no bound
+        return None
 
 
 def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:

@@ -14,6 +14,7 @@ import msgspec
 from modelwire import _media
 from modelwire.errors import BadRequestError
 from modelwire.providers._body import HANDOVER, data_json, own_data, parts_of
+from modelwire.providers._json import NOTHING, members_of, text
 from modelwire.providers._openai_chat.encode import AUDIO_FORMATS, data_url
 from modelwire.providers._openai_responses.items import OF_MESSAGE
 from modelwire.types import (
@@ -237,16 +238,9 @@ class History:
         return [{"type": "input_text", "text": "Error:"}, *output] if result.is_error else output
 
 
-class _Typed(msgspec.Struct):
-    type: str = ""
-
-
-_typed = msgspec.json.Decoder(_Typed)
-
-
 def _is_content(part: ProviderPart) -> bool:
     """Whether this stands inside a message; other parts are items of their own."""
-    return (part.kind or _typed.decode(part.data).type).startswith("input_")
+    return (part.kind or text(members_of(part.data, "part").get("type", NOTHING))).startswith("input_")
 
 
 def recognises(part: Reasoning, origin: str, model: str, info: ModelInfo, *, stored: bool) -> bool:

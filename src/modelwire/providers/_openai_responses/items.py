@@ -63,6 +63,7 @@ class ItemReader:
         return found or [self._whole(raw, kind)]
 
     def _whole(self, raw: Raw, kind: str) -> ProviderPart:
+        str(raw, "utf-8")  # nobody else looks into it before it is sent back
         return ProviderPart(provider=self._origin, kind=kind or None, data=raw.copy())
 
     def _own(self, members: Members) -> dict[str, Members] | None:

@@ -63,6 +63,7 @@ def decode_request(body: bytes, origin: str) -> ChatRequest:
     Raises `BadRequestError`, with the place, when it is none.
     """
     try:
+        str(body, "utf-8")  # what is kept raw is not looked into
         return _request(members_of(body, "the body"), origin)
     except UNREADABLE as error:
         raise BadRequestError(f"not a body of the Responses API: {error}") from None
