@@ -70,7 +70,7 @@ def test_any_bytes(dialect: str, verb: str) -> None:
 @dialects
 @verbs
 def test_recordings_that_something_happened_to(dialect: str, verb: str) -> None:
-    try_changed(dialect, verb, range(200))
+    try_changed(dialect, verb, range(100))
 
 
 @pytest.mark.soak
@@ -242,13 +242,115 @@ SLOW: dict[str, Callable[[int], bytes]] = {
 def test_time_grows_with_the_length_and_not_with_its_square(dialect: str, what: str) -> None:
     """The bound is a multiple of what it takes: quadratic ones were a hundred times slower than this allows."""
     codec = codecs(dialect)[0]
-    body = SLOW[what](20_000)
+    body = SLOW[what](10_000)
     began = time.process_time()
 
     outcome(codec, [body[start : start + 50] for start in range(0, len(body), 50)])
     outcome(codec, [body])
 
     assert time.process_time() - began < 30
+
+
+# ---------------------------------------------------------------------- what was found
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "says"),
+    [
+        ("openai-responses", b'{"model":"m","input":[{"role":"user","content":[{"type":{}}]}]}', None),
+        ("openai-responses", b'{"model":"m","input":[{"type":"x","y":"\xff"}]}', "utf-8"),
+        ("anthropic", b'{"model":"","messages":[{"role":"user","content":"a"}]}', "the name of a model"),
+        ("anthropic", b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}', "utf-8"),
+        (
+            "anthropic",
+            b'{"model":"claude-haiku-4-5","max_tokens":"x","thinking":{"type":"enabled"},"messages":[]}',
+            "max_tokens='x': a whole number",
+        ),
+        (
+            "anthropic",
+            b'{"model":"m","messages":[{"role":"user","content":"a"}],"output_config":{"format":5}}',
+            "output_config.format",
+        ),
+        ("gemini", b'{"contents":[{"parts":[{"text":"a"}]}],"x":1e999}', "x: "),
+        ("gemini", b'{"contents":[{"parts":[{"text":"a"}]}],"x":"\xff"}', "utf-8"),
+        (
+            "gemini",
+            b'{"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"stopSequences":5}}',
+            "stop=5: a string",
+        ),
+        (
+            "ollama",
+            b'{"model":"m","messages":[{"role":"user","content":"a"}],"options":{"stop":5}}',
+            "stop=5: a string",
+        ),
+        ("ollama", b'{"model":"m","messages":[{"role":"assistant","tool_calls":[5]}]}', "not a body"),
+    ],
+)
+def test_requests_that_were_no_clear_errors(dialect: str, body: bytes, says: str | None) -> None:
+    codec = codecs(dialect)[0]
+    if says is None:
+        assert json.loads(codec.encode(codec.decode_request(body), {}).body)
+        return
+    with pytest.raises(BadRequestError, match=says):
+        codec.encode(codec.decode_request(body), {})
+
+
+def test_a_call_with_members_of_the_servers_own_goes_back() -> None:
+    """Each such call of Ollama's raised `TypeError` when it was sent back."""
+    codec = codecs("ollama")[0]
+    message = b'{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{},"extra":{"a":1.0}}}]}'
+    written = codec.encode(codec.decode_request(b'{"model":"m","messages":[%b]}' % message), {}).body
+
+    assert b'"extra":{"a":1.0}' in written
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [
+        ("ollama", b'{"message":{"tool_calls":[5]},"done":true}'),
+        ("ollama", b'{"message":{"tool_calls":[{"function":{"name":[]}}]},"done":true}'),
+        ("ollama", b'{"message":{"tool_calls":[{"function":{"name":"f","arguments":"\xff"}}]},"done":true}'),
+        ("ollama", b'{"message":{"tool_calls":[{"function":{"name":"f","x":"\xff"}}]},"done":true}'),
+        ("ollama", b'{"message":{"tool_calls":[{"function":{"name":"f"},"x":"\xff"}]},"done":true}'),
+        ("ollama", b'{"message":{"content":"a"},"done":true,"remote_model":"\xff"}'),
+        ("openai-responses", b'{"output":[{"type":"shell_call","call_id":"\xff"}],"status":"completed"}'),
+    ],
+)
+def test_answers_that_were_no_protocol_errors(dialect: str, body: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        codecs(dialect)[0].decode(body)
+    if dialect == "ollama":
+        assert isinstance(outcome(codecs(dialect)[0], [body + b"\n"])[1], ProtocolError)
+
+
+def test_numbers_beyond_floating_point_are_no_price_and_no_duration() -> None:
+    huge = b"9" * 400
+    ollama = b'{"message":{"content":"a"},"done":true,"total_duration":%b,"load_duration":%b}' % (huge, huge)
+    chat = b'{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":1,"cost":%b}}' % huge
+
+    timing, usage = codecs("ollama")[0].decode(ollama).timing, codecs("openai-chat")[0].decode(chat).usage
+    assert timing
+    assert (timing.server_total, timing.server_load) == (None, None)
+    assert usage
+    assert usage.cost is None
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "gemini"])
+def test_an_error_between_events_is_told_in_the_same_place_however_the_bytes_are_split(dialect: str) -> None:
+    """Also where something like it follows at once."""
+    start = {
+        "anthropic": b'data: {"type":"message_start","message":{"content":[]}}\n\n',
+        "gemini": b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n\n',
+    }[dialect]
+    error = b'{\n "error": {"code": 503, "type": "overloaded_error", "message": "busy"}\n}\n'
+    codec, body = codecs(dialect)[0], start + error + b"{\n" + start + error
+    whole, told = outcome(codec, [body])
+
+    assert told is not None
+    assert "busy" in str(told)
+    for place in range(1, len(body)):
+        again, other = outcome(codec, [body[:place], body[place:]])
+        assert (again, str(other)) == (whole, str(told))
 
 
 def test_a_change_is_a_change() -> None:

@@ -31,6 +31,7 @@ PRINTS = [
     r"You said: Hello gpt-4.1 13\n",
     r"100 1\nYou said: Hello\nTrue\n",
     r"sunny\nThe weather in Paris\?\n",
+    r"It is sunny\. \[503, 200\]\ngemini-2\.5-flash \[200\]\nThe weather\?\n",
 ]
 """What each Python example prints, in their order."""
 
