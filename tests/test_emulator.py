@@ -532,11 +532,13 @@ def test_it_ends_with_its_threads_whatever_is_open():
         for waiting in sockets[:2]:
             body = json.dumps(CHAT).encode()
             waiting.sendall(b"POST /chat/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        sockets[0].sendall(b"POST /ahead")  # of the next request, before this one is answered
         while len(emulator.requests) < 2:
             time.sleep(0.001)
     started = time.monotonic()
     for waiting in sockets:
-        assert waiting.recv(1) == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert waiting.recv(1) == b""
         waiting.close()
 
     assert time.monotonic() - started < 3
@@ -564,7 +566,14 @@ def test_a_port_can_be_chosen_and_is_refused_when_taken(emulator: Emulator):
 
 
 def test_the_requests_that_are_kept_are_bounded(emulator: Emulator, monkeypatch: pytest.MonkeyPatch):
-    assert emulator._requests.maxlen == 1000
+    monkeypatch.setattr("modelwire.emulator._server.MAX_KEPT", 3)
+    for number in range(5):
+        post(emulator, "/chat/completions", {**CHAT, "seed": number})
+    assert [received.request.options for received in emulator.requests] == [{"seed": seed} for seed in (2, 3, 4)]
+
+    monkeypatch.setattr("modelwire.emulator._server.MAX_KEPT_BYTES", 2 * len(emulator.requests[0].body))
+    post(emulator, "/chat/completions", {**CHAT, "seed": 5})
+    assert [received.request.options for received in emulator.requests] == [{"seed": seed} for seed in (4, 5)]
 
 
 def test_the_command_serves_until_ctrl_c():

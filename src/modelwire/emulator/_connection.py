@@ -69,6 +69,9 @@ class Gone(Exception):  # noqa: N818  # no error
 class Script(Protocol):
     """Where a connection gets its answers from."""
 
+    stopped: bool
+    """Whether the server ends."""
+
     def note(self, received: Received) -> int:
         """Remember a request; gives its number."""
         ...
@@ -247,7 +250,7 @@ class Connection(BaseHTTPRequestHandler):
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if select.select([self.connection], [], [], None if left == math.inf else left)[0]:
-                if not self.connection.recv(1, socket.MSG_PEEK):
+                if self._script.stopped or not self.connection.recv(1, socket.MSG_PEEK):
                     raise Gone
                 time.sleep(min(left, 0.05))  # a client that has sent its next request already: it must wait
 

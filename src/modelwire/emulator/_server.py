@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 MAX_KEPT = 1000
-"""Requests that are remembered: the last ones."""
+MAX_KEPT_BYTES = 256 * 1024 * 1024
+"""Requests that are remembered, and bytes of their bodies: the last ones."""
 _JOIN = 5.0
 
 
@@ -44,13 +45,14 @@ class Emulator:
         self._answers: deque[Answer] = deque(answers)
         self._otherwise: Answer | None = otherwise if otherwise is not None or self._answers else echo
         self._port = port
-        self._requests: deque[Received] = deque(maxlen=MAX_KEPT)
+        self._requests: deque[Received] = deque()
+        self._kept = 0
         self._count = 0
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None
         self._open: dict[socket.socket, threading.Thread] = {}
-        self._stopped = False
+        self.stopped = False
 
     # ------------------------------------------------------------------ what a test uses
 
@@ -68,7 +70,7 @@ class Emulator:
 
     @property
     def requests(self) -> list[Received]:
-        """The requests up to now, in order; the last 1000 of them."""
+        """The requests up to now, in order; the last 1000 of them, or fewer large ones."""
         with self._lock:
             return list(self._requests)
 
@@ -93,7 +95,7 @@ class Emulator:
     ) -> None:
         assert self._listener is not None
         assert self._accepting is not None
-        self._stopped = True
+        self.stopped = True
         # A connection ends `accept` on every system; closing the listener does not.
         with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
             pass
@@ -112,7 +114,7 @@ class Emulator:
     def _accept(self, listener: socket.socket) -> None:
         while True:
             connection, address = listener.accept()
-            if self._stopped:
+            if self.stopped:
                 connection.close()
                 return
             thread = threading.Thread(target=self._serve, args=(connection, address), name="emulator", daemon=True)
@@ -134,6 +136,9 @@ class Emulator:
         """Remember a request; gives its number."""
         with self._lock:
             self._requests.append(received)
+            self._kept += len(received.body)
+            while len(self._requests) > MAX_KEPT or self._kept > MAX_KEPT_BYTES:
+                self._kept -= len(self._requests.popleft().body)
             self._count += 1
             return self._count
 
