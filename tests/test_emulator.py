@@ -576,15 +576,26 @@ def test_the_requests_that_are_kept_are_bounded(emulator: Emulator, monkeypatch:
     assert [received.request.options for received in emulator.requests] == [{"seed": seed} for seed in (4, 5)]
 
 
+COMMAND = """
+import signal, sys
+from modelwire.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it, their children too
+sys.exit(main(["emulate"]))
+"""
+
+
 def test_the_command_serves_until_ctrl_c():
-    command = [sys.executable, "-W", "error", "-m", "modelwire", "emulate"]
+    command = [sys.executable, "-W", "error", "-c", COMMAND]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        line = process.stdout.readline()
-        url = line.split()[0]
-        answer = httpx.post(f"{url}/v1/chat/completions", json=CHAT, trust_env=False)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
+        try:
+            assert process.stdout
+            line = process.stdout.readline()
+            url = line.split()[0]
+            answer = httpx.post(f"{url}/v1/chat/completions", json=CHAT, trust_env=False)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
 
     assert "no model answers there" in line
     assert "the last says 'Hello there'" in answer.text

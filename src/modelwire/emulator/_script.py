@@ -50,8 +50,8 @@ Answer: TypeAlias = str | CreateResult | ModelClientError | int | Reply | Callab
 """What can be scripted:
 
 - a `str`: the text of the answer, with an estimate of its usage;
-- a `CreateResult`: the answer with everything that it has and that the wire format can say, and nothing else. `unknown`
-  members are filled in: the model and an id;
+- a `CreateResult`: the answer with everything that it has, and nothing else but a model and an id where it has none.
+  What the wire format cannot say is refused with a 400;
 - a `ModelClientError`: what makes a client raise that error. Its class, `status_code`, `code`, `retry_after` and
   message are said in the provider's words. Without a status, a `ConnectionFailedError` breaks the connection, a
   `ModelTimeoutError` never answers, a `ProtocolError` is garbage, and a `StreamInterruptedError` cuts the answer

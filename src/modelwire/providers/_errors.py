@@ -73,3 +73,4 @@ class StrayErrors:
 
 
 _MOST_LINES = 1000
+"""Lines in which an error is looked for: those that it may span are joined for each, which for all would take too long."""
