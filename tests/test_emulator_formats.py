@@ -144,7 +144,17 @@ def test_usage_is_told_with_all_details_that_the_format_has(dialect: str):
 def test_what_a_result_does_not_have_is_not_told(dialect: str):
     for found in both(dialect, CreateResult(content="x", finish_reason="stop")):
         assert (found.usage, found.logprobs, found.alternatives) == (None, None, None)
-        assert found.parts == [Text(text="x")]
+        assert [type(part) for part in found.parts or ()] == [Text]
+        assert found.text == "x"
+
+
+def test_items_made_by_hand_have_the_members_that_items_always_have():
+    answer = BY_NAME["openai-responses"].answer(CreateResult(parts=[Text(text="x"), CALL], finish_reason="stop"), ASKED)
+
+    assert [(item["id"], item["status"]) for item in answer["output"]] == [
+        ("msg_emulated_1_0", "completed"),
+        ("fc_emulated_1_1", "completed"),
+    ]
 
 
 REASONS = {

@@ -32,7 +32,7 @@ from modelwire.providers._anthropic.parts import ORIGIN
 from modelwire.types import FunctionCall, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
@@ -69,6 +69,10 @@ class Anthropic:
     """See `Dialect`."""
 
     name: ClassVar[str] = "anthropic"
+    statuses: ClassVar[Mapping[type[ModelClientError], int]] = {
+        errors.OverloadedError: 529,
+        errors.QuotaExceededError: 402,
+    }
 
     def verb(self, path: str) -> Verb | None:
         """The API's own paths, below any prefix."""

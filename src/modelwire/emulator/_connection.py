@@ -184,7 +184,7 @@ class Connection(BaseHTTPRequestHandler):
             own["retry-after"] = f"{error.retry_after:g}"
         if error.retryable != type(error).default_retryable:
             own["x-should-retry"] = str(error.retryable).lower()
-        status = status_of(error)
+        status = status_of(error, dialect)
         self._send(status, encoded(dialect.error(error, status)), _JSON, {**own, **(headers or {})})
 
     def _deliver(self, dialect: Dialect, reply: Reply, whole: Json, asked: Asked, *, cut: bool) -> None:
@@ -205,7 +205,7 @@ class Connection(BaseHTTPRequestHandler):
         if cut or error is not None:
             pieces = pieces[: len(pieces) // 2 if reply.cut_after is None else reply.cut_after]
         if error is not None:
-            pieces = [*pieces, dialect.error_piece(error, status_of(error))]
+            pieces = [*pieces, dialect.error_piece(error, status_of(error, dialect))]
         self._head(200, dialect.media_type(asked), reply.headers)
         for number, piece in enumerate(pieces):
             if number:

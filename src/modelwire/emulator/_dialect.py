@@ -40,7 +40,11 @@ STATUS: dict[type[errors.ModelClientError], int] = {
     errors.BadRequestError: 400,
 }
 """HTTP status of an error that names none, by its class."""
-_KIND = {status: kind for kind, status in STATUS.items()} | {429: errors.RateLimitError}
+_KIND = {status: kind for kind, status in STATUS.items()} | {
+    402: errors.QuotaExceededError,
+    429: errors.RateLimitError,
+    529: errors.OverloadedError,
+}
 
 
 class Asked(NamedTuple):
@@ -59,6 +63,8 @@ class Dialect(Protocol):
 
     name: ClassVar[str]
     """Name of the format, as that of its codec."""
+    statuses: ClassVar[Mapping[type[ModelClientError], int]]
+    """HTTP statuses of errors that name none, where they are not those of `STATUS`."""
 
     def verb(self, path: str) -> Verb | None:
         """What a request to this path asks for; `None` where this format has no such path."""
@@ -99,9 +105,10 @@ class Dialect(Protocol):
         ...
 
 
-def status_of(error: ModelClientError) -> int:
+def status_of(error: ModelClientError, dialect: Dialect) -> int:
     """The HTTP status of an error answer."""
-    return error.status_code or next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    known = {**STATUS, **dialect.statuses}
+    return error.status_code or next((known[kind] for kind in type(error).__mro__ if kind in known), 500)
 
 
 def kind_of(error: ModelClientError, status: int) -> type[ModelClientError]:

@@ -26,6 +26,8 @@ from modelwire.providers._gemini.facts import ORIGIN
 from modelwire.types import AssistantMessage, FunctionCall, ProviderPart, Reasoning, Text, ToolResult
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
     from modelwire.types import ChatRequest, Choice, CreateResult, Part, TokenLogprob, Usage
@@ -73,6 +75,7 @@ class Gemini:
     """See `Dialect`."""
 
     name: ClassVar[str] = "gemini"
+    statuses: ClassVar[Mapping[type[ModelClientError], int]] = {}
 
     def verb(self, path: str) -> Verb | None:
         """The last word of the path says it."""

@@ -24,7 +24,7 @@ from modelwire.providers._ollama.encode import ORIGIN
 from modelwire.types import FunctionCall, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
@@ -43,6 +43,7 @@ class Ollama:
     """See `Dialect`."""
 
     name: ClassVar[str] = "ollama"
+    statuses: ClassVar[Mapping[type[ModelClientError], int]] = {}
 
     def verb(self, path: str) -> Verb | None:
         """Its own path, below any prefix."""

@@ -27,7 +27,7 @@ from modelwire.providers.compatible import PRESETS
 from modelwire.types import Audio, FunctionCall, Image, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
@@ -56,6 +56,7 @@ class OpenAIChat:
     """See `Dialect`. What only one server has comes under that server's name: the result's `provider`."""
 
     name: ClassVar[str] = "openai-chat"
+    statuses: ClassVar[Mapping[type[ModelClientError], int]] = {}
 
     def verb(self, path: str) -> Verb | None:
         """Any path to it, such as those of Azure."""

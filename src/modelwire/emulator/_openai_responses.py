@@ -29,7 +29,7 @@ from modelwire.providers._openai_responses.items import OF_MESSAGE
 from modelwire.types import FunctionCall, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from modelwire.emulator._dialect import Asked, Json, Verb
     from modelwire.errors import ModelClientError
@@ -52,6 +52,7 @@ class OpenAIResponses:
     """See `Dialect`."""
 
     name: ClassVar[str] = "openai-responses"
+    statuses: ClassVar[Mapping[type[ModelClientError], int]] = {}
 
     def verb(self, path: str) -> Verb | None:
         """Any path to it, such as those of Azure."""
@@ -85,7 +86,7 @@ class OpenAIResponses:
                 "status": status,
                 "error": None,
                 "incomplete_details": {"reason": why} if incomplete else None,
-                "output": _Items(origin, asked.number).written(result),
+                "output": _Items(origin, asked.number, by_hand=result.provider is None).written(result),
                 "usage": None if result.usage is None else _usage(result.usage),
                 **picked(own_of(result, origin), KEPT),
             }
@@ -126,9 +127,11 @@ class OpenAIResponses:
 class _Items:
     """Writes the parts of an answer as items: the inverse of `ItemReader`."""
 
-    def __init__(self, origin: str, number: int) -> None:
+    def __init__(self, origin: str, number: int, *, by_hand: bool) -> None:
+        """`by_hand` says that the result is nobody's answer, so that its items get what the API's always have."""
         self._origin = origin
         self._number = number
+        self._by_hand = by_hand
         self._items: list[Any] = []
         self._content: list[Json] | None = None
         """Of the message that the next part may belong to."""
@@ -160,8 +163,11 @@ class _Items:
     def _own(self, part: Part | Citation) -> Json:
         return dict(own_of(part, self._origin))
 
-    def _id(self, prefix: str) -> str:
-        return f"{prefix}_emulated_{self._number}_{len(self._items)}"
+    def _made_up(self, prefix: str) -> Json:
+        """`id` and `status` of an item that has none."""
+        if not self._by_hand:
+            return {}
+        return {"id": f"{prefix}_emulated_{self._number}_{len(self._items)}", "status": "completed"}
 
     def _say(self, content: Json, part: Text | Refusal) -> None:
         """A part of the message before, or the first of its own."""
@@ -175,7 +181,7 @@ class _Items:
             self._content.append(content)
             return
         said = [content]
-        self._put({"type": "message", "role": "assistant", "content": said, **message})
+        self._put({"type": "message", "role": "assistant", "content": said, **self._made_up("msg"), **message})
         self._content = said
 
     def _cited(self, part: Text) -> Json:
@@ -200,11 +206,12 @@ class _Items:
             else []
         )
         item: Json = {"type": "reasoning", "id": part.id, "summary": shown, "encrypted_content": part.signature, **own}
-        return given(item)
+        return {**self._made_up("rs"), **given(item)}
 
     def _call(self, call: FunctionCall) -> Json:
         kind, content = ("custom_tool_call", "input") if call.custom else ("function_call", "arguments")
-        return {"type": kind, "call_id": call.id, "name": call.name, content: call.arguments, **self._own(call)}
+        item = {"type": kind, "call_id": call.id, "name": call.name, content: call.arguments}
+        return {**item, **self._made_up("fc"), **self._own(call)}
 
 
 def _usage(usage: Usage) -> Json:
