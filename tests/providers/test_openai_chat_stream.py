@@ -528,3 +528,10 @@ def test_a_gigantic_event_is_refused() -> None:
     assert found.error.message == (
         "one frame of the stream is larger than 67108864 bytes; the server does not end its frames"
     )
+
+
+def test_what_is_null_beside_the_finish_reason_is_not_kept():
+    last = chunk({}, "stop", _stop_reason=None, _native_finish_reason="end")
+    found = result(ROLE, chunk({"content": "a"}), last, DONE)
+
+    assert found.provider_data == {OWN: {"created": msgspec.Raw(b"1"), "native_finish_reason": msgspec.Raw(b'"end"')}}

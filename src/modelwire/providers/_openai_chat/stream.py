@@ -49,6 +49,7 @@ _text_choice = only(
     delta=only(WireDelta, content=str),
     content_filter_results=(Raw, NOTHING),  # in all chunks of Azure
 )
+_ENDS = ("native_finish_reason", "stop_reason")
 _text_chunk = msgspec.json.Decoder(only(WireChunk, "id", "model", choices=GenericAlias(tuple, (_text_choice,)))).decode
 
 
@@ -160,8 +161,7 @@ class ChatStreamDecoder(FrameDecoder[SseFramer]):
         self._answer.update(found)
         for end in found.choices or ():
             if not end.index:
-                own = {"native_finish_reason": end.native_finish_reason, "stop_reason": end.stop_reason}
-                self._ends |= {name: raw.copy() for name, raw in own.items() if raw}
+                self._ends |= decode.members(_ENDS, (end.native_finish_reason, end.stop_reason))
 
     def _on_choice(self, wire: WireChunkChoice, events: list[StreamEvent]) -> None:
         choice = self._choices.get(wire.index)
