@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import select
 import socket
-import struct
 import time
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -166,7 +165,7 @@ class Connection(BaseHTTPRequestHandler):
                 whole = dialect.answer(partial or echo(asked.request), asked)
                 self._deliver(dialect, reply, whole, asked, cut=True)
             case ConnectionFailedError(status_code=0):
-                self._reset()
+                self._break()
             case ModelTimeoutError(status_code=0):
                 self._wait(math.inf)
             case ProtocolError():
@@ -254,7 +253,9 @@ class Connection(BaseHTTPRequestHandler):
                     raise Gone
                 time.sleep(min(left, 0.05))  # a client that has sent its next request already: it must wait
 
-    def _reset(self) -> None:
-        """Break the connection: closing with a linger of 0 seconds sends RST instead of FIN."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def _break(self) -> None:
+        """Break the connection when the answer has begun: before that, a client may send a request again unasked, because
+        it takes the connection for one that was idle for too long.
+        """
+        self.wfile.write(b"HTTP/1.1 ")
         raise Gone
