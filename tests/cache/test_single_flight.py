@@ -465,7 +465,7 @@ async def test_a_slow_reader_holds_up_nobody_and_costs_nothing() -> None:
                 while not quick or type(quick[-1]) is not Finish:
                     await anyio.lowlevel.checkpoint()
 
-            assert slow._ready == deque()
+            assert list(slow._ready) == []
             assert len(slow._seen) <= 1
             assert [event async for event in slow] == [*many, FINISH]
 
