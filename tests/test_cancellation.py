@@ -19,6 +19,7 @@ from modelwire import (
 )
 from tests.chat_answers import EVENTS, HELLO, JSON, answer, streamed, text_chunks, told
 from tests.fakes import FOREVER, Reply, client_of, scripted
+from tests.ids import shown
 from tests.server import HOLD, Answer
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ async def test_a_key_of_a_cache_does_not_have_the_token() -> None:
     assert await client.request_key(HELLO, cancellation_token=CancellationToken()) == await client.request_key(HELLO)
 
 
-@pytest.mark.parametrize("given", [7, "token", object()], ids=repr)
+@pytest.mark.parametrize("given", [7, "token", object()], ids=shown)
 async def test_what_is_no_token_is_refused(given: Any) -> None:
     with pytest.raises(BadRequestError, match="cancellation_token is a CancellationToken, not "):
         await client_of(scripted(told())).create(HELLO, cancellation_token=given)

@@ -36,6 +36,7 @@ from modelwire._transport import HttpxTransport
 from modelwire._transport.fast import FastTransport
 from tests.chat_answers import HELLO, JSON, answer, completion, sent, stream_answer, told
 from tests.fakes import Reply, client_of, scripted
+from tests.ids import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,9 +315,9 @@ def own_options() -> list[tuple[str, str]]:
     return [
         (kind, name)
         for kind in KINDS
-        for name in FAMILIES[{"compatible": "CompatibleOptions", "responses": "OpenAIOptions", "azure": "OpenAIOptions",
+        for name in sorted(FAMILIES[{"compatible": "CompatibleOptions", "responses": "OpenAIOptions", "azure": "OpenAIOptions",
                               "openai": "OpenAIOptions", "anthropic": "AnthropicOptions", "gemini": "GeminiOptions",
-                              "ollama": "OllamaOptions"}[kind]]
+                              "ollama": "OllamaOptions"}[kind]])
         if name not in OPTIONS and name not in ELSEWHERE
         and name in WIRE[{"responses": "openai-responses", "anthropic": "anthropic", "gemini": "gemini",
                           "ollama": "ollama"}.get(kind, "openai-chat")]
@@ -388,7 +389,7 @@ async def test_unknown_models_names_and_endings(kind: str) -> None:
         ({"default_headers": {"a": "b\n"}}, BadRequestError, "header 'a'"),
         ({"colour": "red"}, BadRequestError, "colour is not an option"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_setting_that_cannot_be_is_refused_where_it_is_made(
     settings: dict[str, Any], kind: type[Exception], text: str
@@ -538,7 +539,7 @@ def test_the_transport_is_httpx_unless_something_says_fast(monkeypatch: pytest.M
         ({"verify": False}, "verify=False would send the API key"),
         ({"max_connections": 0}, "max_connections=0: at least 1"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_the_fast_transport_says_what_it_cannot_do_where_it_is_made(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(text)) as caught:

@@ -264,7 +264,7 @@ async def test_a_library_that_hides_the_transports_of_its_client(
 
     monkeypatch.setattr(httpx.AsyncClient, "send", send)
     server.add(Answer(body=b"by the client"))
-    transport = make("own")
+    transport = make("httpx")
     assert (await transport.send(post(server), QUICK)).body == b"by the client"
     await close(transport)
 
