@@ -34,6 +34,8 @@ class Contender:
     name: str
     run: Callable[[int], object]
     """Do it so many times."""
+    elsewhere: Callable[[int], float] | None = None
+    """For what runs in another process, the same as `run`: it gives the seconds of CPU that this took there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,7 @@ def measure(comparison: Comparison, effort: Effort) -> Result:
         for contender in _rotated(contenders, number):
             times = repetitions[contender.name]
             values[contender.name].append(_cpu(contender, times) / times / comparison.per * 1e6)
-    rows = [
-        Row(contender.name, values[contender.name], {"peak kB": _peak(contender) / 1000}) for contender in contenders
-    ]
+    rows = [Row(contender.name, values[contender.name], {"peak kB": _peak(contender)}) for contender in contenders]
     return Result(comparison.title, "µs", rows, comparison.baselines)
 
 
@@ -120,15 +120,19 @@ def _repetitions(contender: Contender, least: float) -> int:
 
 
 def _cpu(contender: Contender, times: int) -> float:
-    """Seconds of CPU that this process takes. The collector runs meanwhile, as it does for users; it starts clean."""
+    """Seconds of CPU that this takes. The collector runs meanwhile, as it does for users; it starts clean."""
+    if contender.elsewhere is not None:
+        return contender.elsewhere(times)
     gc.collect()
     start = time.process_time()
     contender.run(times)
     return time.process_time() - start
 
 
-def _peak(contender: Contender) -> int:
-    """Bytes that one run has allocated at once, at most."""
+def _peak(contender: Contender) -> float | None:
+    """Kilobytes that one run has allocated at once, at most; `None` for another process."""
+    if contender.elsewhere is not None:
+        return None
     tracemalloc.start()
     try:
         contender.run(1)  # what is made once and kept is not counted
@@ -137,6 +141,6 @@ def _peak(contender: Contender) -> int:
         before, _ = tracemalloc.get_traced_memory()
         contender.run(1)
         _, peak = tracemalloc.get_traced_memory()
-        return max(0, peak - before)
+        return max(0, peak - before) / 1000
     finally:
         tracemalloc.stop()
