@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import caching, codec, concurrent, imports, over_http, report, scaling, tools
+from benchmarks import caching, codec, concurrent, imports, over_http, plot, report, scaling, tools
 from benchmarks.measure import Effort
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         found[suite] = list(_shown(SUITES[suite](effort), quiet=arguments.json))
     if arguments.json:
         print(report.as_json(facts, found))
+    if arguments.plot:
+        for path in plot.write(arguments.plot, found):
+            report.note(f"drawn: {path}")
     if report.busy(facts):
         report.note("The machine was busy: trust the ratios, not the times.")
     return 0
@@ -50,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what modelwire costs.")
     parser.add_argument("suites", nargs="*", metavar="suite", type=_suite, help=f"{', '.join(SUITES)}; by default all")
     parser.add_argument("--json", action="store_true", help="print JSON, with the values of each round")
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw each table into an SVG file there")
     parser.add_argument(
         "--rounds", type=_positive, default=Effort().rounds, help="times each is measured (default: %(default)s)"
     )

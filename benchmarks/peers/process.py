@@ -45,7 +45,7 @@ class Peer:
         return json.loads(line)
 
     def contender(self, verb: str, width: int = 1) -> Contender:
-        """This peer in a comparison; a run is `width` requests at once."""
+        """What stands for it in a comparison; a run is `width` requests at once."""
 
         def cpu(times: int) -> float:
             return self.ask(verb, times, width)["cpu"]
