@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.json:
         print(report.heading(facts))
     for suite in arguments.suites or SUITES:
-        found[suite] = list(_shown(SUITES[suite](effort), quiet=arguments.json))
+        found[suite] = list(_shown(_results(suite, effort, peers=arguments.peers), quiet=arguments.json))
     if arguments.json:
         print(report.as_json(facts, found))
     if arguments.plot:
@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what modelwire costs.")
     parser.add_argument("suites", nargs="*", metavar="suite", type=_suite, help=f"{', '.join(SUITES)}; by default all")
     parser.add_argument("--json", action="store_true", help="print JSON, with the values of each round")
+    parser.add_argument(
+        "--peers", action="store_true", help="measure other libraries too; benchmarks/README.md says how"
+    )
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw each table into an SVG file there")
     parser.add_argument(
         "--rounds", type=_positive, default=Effort().rounds, help="times each is measured (default: %(default)s)"
@@ -66,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         help="CPU that each gets in a round (default: %(default)g)",
     )
     return parser
+
+
+def _results(suite: str, effort: Effort, *, peers: bool) -> Iterator[Result]:
+    """The suite's tables, then those with other libraries."""
+    yield from SUITES[suite](effort)
+    if peers:
+        from benchmarks.peers.suites import SUITES as WITH_PEERS
+
+        yield from WITH_PEERS.get(suite, lambda _: iter(()))(effort)
 
 
 def _suite(text: str) -> str:

@@ -13,7 +13,7 @@ MODEL = "gpt-4.1-2025-04-14"
 EVENTS = 500
 """Text events of a stream: a long answer."""
 PACED_EVENTS = 50
-PAUSE = 0.001
+PAUSE = 0.0005
 """Seconds between the events of the paced stream."""
 SLOW_EVENTS = 20
 SLOW_PAUSE = 0.1
@@ -37,6 +37,8 @@ class Answer(NamedTuple):
     stream: bool = False
     pause: float = 0.0
     """Seconds between the pieces; without, all is written at once."""
+    content_type: str = "text/event-stream"
+    """Of a stream."""
 
     @property
     def body(self) -> bytes:
@@ -48,7 +50,7 @@ class Answer(NamedTuple):
         if not self.stream:
             return [_head(b"application/json", b"content-length: %d" % len(self.body)) + self.body]
         chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in self.pieces]
-        chunks[0] = _head(b"text/event-stream; charset=utf-8", b"transfer-encoding: chunked") + chunks[0]
+        chunks[0] = _head(self.content_type.encode() + b"; charset=utf-8", b"transfer-encoding: chunked") + chunks[0]
         chunks[-1] += b"0\r\n\r\n"
         return chunks if self.pause else [b"".join(chunks)]
 
@@ -156,5 +158,6 @@ ANSWERS = {
     "pieces": Answer("".join(words(EVENTS)), in_pieces(b"".join(events(EVENTS))), stream=True),
     "paced": _streamed(PACED_EVENTS, PAUSE),
     "slow": _streamed(SLOW_EVENTS, SLOW_PAUSE),
+    "first": _streamed(1),
 }
 """By the first segment of the path that is asked for."""

@@ -1,4 +1,4 @@
-"""Streamed answers of the other wire formats: their events as servers send them, and the least that reads their text."""
+"""Answers in the other wire formats, as servers send them, and the least that reads the text of their streams."""
 
 # ruff: noqa: D101  # each is called as the provider's documentation calls it
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from benchmarks.answers import EVENTS, words
+from benchmarks.answers import EVENTS, Answer, in_pieces, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,10 @@ class Dialect(NamedTuple):
     title: str
     codec: str
     """Its name in `modelwire.providers`."""
+    whole: bytes
+    """An answer that is not streamed, of some 1 kB."""
     frames: tuple[bytes, ...]
-    """The body, an event each."""
+    """The body of a stream, an event each."""
     end: bytes
     """What ends an event."""
     decode: Callable[[bytes], Any]
@@ -37,6 +39,14 @@ class Dialect(NamedTuple):
 def length(count: int) -> int:
     """Characters of so many deltas of text."""
     return len("".join(words(count)))
+
+
+SHORT = "".join(words(200))
+"""The text of the answers that are not streamed."""
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _sse(event: dict[str, Any], end: bytes = b"\n\n", *, named: bool = False, spaced: bool = False) -> bytes:
@@ -82,6 +92,9 @@ def anthropic(count: int = EVENTS) -> Dialect:
     return Dialect(
         title="Anthropic",
         codec="anthropic",
+        whole=_json(
+            {**message, "content": [{"type": "text", "text": SHORT}], "stop_reason": "end_turn", "usage": usage}
+        ),
         frames=tuple(_sse(event, named=True) for event in events),
         end=b"\n\n",
         decode=Decoder(AnthropicEvent).decode,
@@ -134,6 +147,15 @@ def responses(count: int = EVENTS) -> Dialect:
     return Dialect(
         title="Responses",
         codec="openai-responses",
+        whole=_json(
+            {
+                **response,
+                "created_at": 1795435200,
+                "status": "completed",
+                "output": [{**whole, "content": [{**part, "text": SHORT}]}],
+                "usage": usage,
+            }
+        ),
         frames=tuple(_sse(event, named=True) for event in numbered),
         end=b"\n\n",
         decode=Decoder(ResponsesEvent).decode,
@@ -191,6 +213,7 @@ def gemini(count: int = EVENTS) -> Dialect:
     return Dialect(
         title="Gemini",
         codec="gemini",
+        whole=_json(chunk(200, SHORT, finishReason="STOP")),
         frames=tuple(_sse(chunk, b"\r\n\r\n", spaced=True) for chunk in chunks),
         end=b"\r\n\r\n",
         decode=Decoder(GeminiChunk).decode,
@@ -224,6 +247,7 @@ def ollama(count: int = EVENTS) -> Dialect:
     return Dialect(
         title="Ollama",
         codec="ollama",
+        whole=line(SHORT, done_reason="stop", prompt_eval_count=42, eval_count=200, **durations),
         frames=(*map(line, words(count)), last),
         end=b"\n",
         decode=Decoder(OllamaLine).decode,
@@ -233,3 +257,18 @@ def ollama(count: int = EVENTS) -> Dialect:
 
 
 DIALECTS = (anthropic(), responses(), gemini(), ollama())
+
+
+def _answers(dialect: Dialect) -> dict[str, Answer]:
+    """What the server sends, by the last word of its name."""
+    text = "".join(words(EVENTS))
+    kind = "application/x-ndjson" if dialect.end == b"\n" else "text/event-stream"
+    return {
+        "1kB": Answer(SHORT, (dialect.whole,)),
+        "events": Answer(text, dialect.frames, stream=True, content_type=kind),
+        "pieces": Answer(text, in_pieces(b"".join(dialect.frames)), stream=True, content_type=kind),
+    }
+
+
+ANSWERS = {f"{dialect.codec}-{name}": answer for dialect in DIALECTS for name, answer in _answers(dialect).items()}
+"""By the first segment of the path that is asked for."""

@@ -38,7 +38,7 @@ def run_streams(effort: Effort) -> Iterator[Result]:
     titles = {
         "events": (f"an HTTP chunk an event, {EVENTS} at once", EVENTS),
         "pieces": (f"16 kB HTTP chunks, {EVENTS} events", EVENTS),
-        "paced": (f"a write every {PAUSE * 1000:.0f} ms, {PACED_EVENTS} events", PACED_EVENTS),
+        "paced": (f"a write every {PAUSE * 1000:g} ms, {PACED_EVENTS} events", PACED_EVENTS),
     }
     with loopback() as server:
         for case, (title, count) in titles.items():

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import dialects
 from benchmarks.answers import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_WIRE = {name.encode(): (answer.wire(), answer.pause) for name, answer in ANSWERS.items()}
+_WIRE = {name.encode(): (answer.wire(), answer.pause) for name, answer in {**ANSWERS, **dialects.ANSWERS}.items()}
 _UNKNOWN = [b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"]
 
 
