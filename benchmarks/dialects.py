@@ -72,7 +72,7 @@ class AnthropicEvent(Struct):
 def anthropic(count: int = EVENTS) -> Dialect:
     """An answer with so many deltas of text."""
     usage = {"input_tokens": 42, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
-    message = {"id": "msg_01", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": []}
+    message = {"id": "msg_01", "type": "message", "role": "assistant", "model": "claude-haiku-5-5", "content": []}
     events: list[dict[str, Any]] = [
         {"type": "message_start", "message": {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

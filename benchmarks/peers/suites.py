@@ -72,7 +72,7 @@ CHAT = Wire(
 WIRES = (
     CHAT,
     Wire("Responses", "openai-responses-", "gpt-4.1", _responses, "/v1", ("openai, responses",)),
-    Wire("Anthropic", "anthropic-", "claude-sonnet-4-5", AnthropicChatCompletionClient, "", ("anthropic",)),
+    Wire("Anthropic", "anthropic-", "claude-haiku-5-5", AnthropicChatCompletionClient, "", ("anthropic",)),
     Wire("Gemini", "gemini-", "gemini-2.5-flash", GeminiChatCompletionClient, "", ("google-genai",)),
     Wire("Ollama", "ollama-", "qwen3:14b", OllamaChatCompletionClient, "", ("ollama",)),
 )
@@ -132,7 +132,7 @@ def _measured(server: str, wire: Wire, case: str, title: str, effort: Effort, wi
     verb = "stream" if answer.stream else "call"
     body = {**asked.body, "model": wire.model}
     asks = {client.name: _together(getattr(client, verb), width) for client in clients}
-    expected = answer.text * (width if width > 1 else 1)
+    expected = answer.text * width
     with (
         contenders(clients, asks, expected) as ours,
         running(wire.peers, f"{server}/{name}", body) as peers,
