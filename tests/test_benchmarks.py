@@ -17,13 +17,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from benchmarks import __main__, codec, concurrent, layers, over_http, report, scaling, tools, wire, work
+from benchmarks import __main__, codec, concurrent, layers, over_http, plot, report, scaling, tools, wire, work
 from benchmarks.__main__ import SUITES
 from benchmarks.answers import ANSWERS, EVENTS, whole
 from benchmarks.clients import CALLERS, STREAMERS
 from benchmarks.clients.reference import ReferenceClient, ResponseParser
 from benchmarks.imports import PROGRAMS
 from benchmarks.measure import Comparison, Contender, Effort, Result, Row, measure
+from benchmarks.peers import process
+from benchmarks.peers import suites as peers_suites
+from benchmarks.peers.adapters import ADAPTERS
+from benchmarks.peers.environments import PEERS
 from benchmarks.server import loopback
 from modelwire._fold import fold
 from modelwire._frames import SseFramer
@@ -338,3 +342,78 @@ def is_gone(server: str) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+# Peers ----------------------------------------------------------------------------------------------------------------
+
+ADAPTER = """
+class Echo:
+    def __init__(self, url, body):
+        self.text = f"{url} {body['model']}"
+
+    async def call(self):
+        return self.text
+
+    stream = call
+
+    def decode(self, answer):
+        return answer.decode()
+
+ADAPTERS = {"echo": Echo}
+"""
+
+
+@pytest.fixture
+def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A peer that needs no installation."""
+    (tmp_path / "adapters.py").write_text(ADAPTER)
+    worker = tmp_path / "worker.py"
+    worker.write_text(process.WORKER.read_text())
+    monkeypatch.setattr(process, "WORKER", worker)
+    monkeypatch.setattr(process, "python_of", lambda _: Path(sys.executable))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_peer_works_in_its_own_process_and_is_measured_there() -> None:
+    with process.running(["echo"], "http://here", {"model": "m"}, "answer") as (peer,):
+        peer.check("http://here m", stream=False)
+        peer.check("http://here m", stream=True)
+        with pytest.raises(AssertionError, match="echo reads another text: 'http://here m'"):
+            peer.check("else", stream=False)
+        found = measure(
+            Comparison("t", [Contender("ours", lambda _: None), peer.contender("call", 3), peer.contender("decode")]),
+            Effort(rounds=2, slice=0),
+        )
+
+    assert [row.name for row in found.rows] == ["ours", "echo", "echo"]
+    assert found.rows[1].extras == {"peak kB": None}
+    assert all(value > 0 for row in found.rows[1:] for value in row.values)
+
+
+def test_a_peer_that_ends_is_told_and_one_that_is_not_installed_is_left_out(
+    echo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (echo / "adapters.py").write_text("ADAPTERS = {}")
+    with process.running(["echo"], "", {}) as (peer,), pytest.raises(RuntimeError, match="echo ended"):
+        peer.ask("call")
+
+    monkeypatch.setattr(process, "python_of", lambda _: None)
+    with process.running(["echo"], "", {}) as peers:
+        assert peers == []
+
+
+def test_each_peer_has_an_environment_and_a_wire_format() -> None:
+    named = {name for kind in peers_suites.WIRES for name in kind.peers}
+
+    assert named == set(ADAPTERS)
+    assert {process.ENVIRONMENT_OF.get(name, name) for name in named} == set(PEERS)
+
+
+def test_tables_are_drawn(tmp_path: Path) -> None:
+    result = Result("call: a µ", "µs", [Row("modelwire", [2.0]), Row("openai", [50.0])])
+
+    (path,) = plot.write(tmp_path, {"call": [result]})
+
+    assert path.name == "call-a.svg"
+    assert "openai" in path.read_text()

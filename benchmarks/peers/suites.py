@@ -5,18 +5,18 @@ Each table is one wire format, since a library is only ever compared on the byte
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks import codec, dialects, work
-from benchmarks.answers import ANSWERS, EVENTS, PACED_EVENTS
+from benchmarks.answers import ANSWERS, EVENTS, PACED_EVENTS, SLOW_EVENTS
 from benchmarks.clients.modelwire_client import ModelwireEvents
 from benchmarks.clients.reference import ReferenceClient
+from benchmarks.concurrent import CALLS, STREAMS
 from benchmarks.imports import ran
-from benchmarks.measure import Comparison, Contender, Result, Row, measure
+from benchmarks.measure import Comparison, Contender, Effort, Result, Row, measure
 from benchmarks.over_http import contenders
 from benchmarks.peers.environments import PEERS, python_of
 from benchmarks.peers.process import running
@@ -30,18 +30,15 @@ from modelwire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from benchmarks.answers import Answer
-    from benchmarks.measure import Effort
     from benchmarks.peers.process import Peer
     from benchmarks.work import Work
     from modelwire import ChatCompletionClient
 
-WIDTH = 64
-"""Calls at once."""
-STREAMS = 500
-"""Streams at once."""
+_EVENTS_IN = {"paced": PACED_EVENTS, "slow": SLOW_EVENTS, "first": 1}
+"""Events of the streams that have not `EVENTS`."""
 
 
 class Wire(NamedTuple):
@@ -87,7 +84,9 @@ class _Ours(ModelwireEvents):
         self._messages = asked.request.messages
         self._tools = asked.request.tools or ()
         url = f"{server}/{case}{wire.path}"
-        self._client = wire.client(model=wire.model, api_key="sk-benchmark", base_url=url, transport=transport)
+        self._client = wire.client(
+            model=wire.model, api_key="sk-benchmark", base_url=url, transport=transport, max_connections=4000
+        )
 
 
 # Over loopback ---------------------------------------------------------------------------------------------------------
@@ -116,47 +115,31 @@ def run_concurrent(effort: Effort) -> Iterator[Result]:
     """Calls and streams at once."""
     with loopback() as server:
         for wire in WIRES:
-            title = f"concurrent, per call: {WIDTH} at once, {wire.title}"
-            yield _measured(server, wire, "1kB", title, effort, WIDTH)
-        title = f"concurrent, per event: {STREAMS} streams of {PACED_EVENTS} events at once, {CHAT.title}"
-        yield _measured(server, CHAT, "slow", title, effort, STREAMS)
+            title = f"concurrent: {CALLS} calls at once, per call, {wire.title}"
+            yield _measured(server, wire, "1kB", title, effort, CALLS)
+        title = f"concurrent: {STREAMS[0]} streams of {SLOW_EVENTS} events at once, per event, {CHAT.title}"
+        yield _measured(server, CHAT, "slow", title, Effort(rounds=1, slice=0), STREAMS[0])
 
 
-def _measured(server: str, wire: Wire, case: str, title: str, effort: Effort, width: int = 1) -> Result:
+def _measured(server: str, wire: Wire, case: str, title: str, effort: Effort, at_once: int = 1) -> Result:
     name = f"{wire.prefix}{case}"
     answer = _ALL_ANSWERS[name]
     asked = work.question()
-    clients: list[Any] = [_Ours(server, name, asked, wire, transport) for transport in (None,)]
-    if wire is CHAT and width == 1:
+    clients: list[Any] = [_Ours(server, name, asked, wire, transport) for transport in (None, "fast")]
+    if wire is CHAT:
         clients.append(ReferenceClient(server, name, asked))
     verb = "stream" if answer.stream else "call"
-    body = {**asked.body, "model": wire.model}
-    asks = {client.name: _together(getattr(client, verb), width) for client in clients}
-    expected = answer.text * width
+    asks = {client.name: getattr(client, verb) for client in clients}
     with (
-        contenders(clients, asks, expected) as ours,
-        running(wire.peers, f"{server}/{name}", body) as peers,
+        contenders(clients, asks, answer.text, at_once=at_once) as ours,
+        running(wire.peers, f"{server}/{name}", {**asked.body, "model": wire.model}) as peers,
     ):
         for peer in peers:
             peer.check(answer.text, stream=answer.stream)
-        theirs = [peer.contender(verb, width) for peer in peers]
-        per = width * (_events_in(case) if answer.stream else 1)
+        theirs = [peer.contender(verb, at_once) for peer in peers]
         baselines = [client.name for client in clients[1:]]
+        per = at_once * (_EVENTS_IN.get(case, EVENTS) if answer.stream else 1)
         return measure(Comparison(title, [*ours, *theirs], baselines, per), effort)
-
-
-def _events_in(case: str) -> int:
-    return {"paced": PACED_EVENTS, "slow": PACED_EVENTS, "first": 1}.get(case, EVENTS)
-
-
-def _together(ask: Callable[[], Awaitable[str]], width: int) -> Callable[[], Awaitable[str]]:
-    if width == 1:
-        return ask
-
-    async def all_at_once() -> str:
-        return "".join(await asyncio.gather(*(ask() for _ in range(width))))
-
-    return all_at_once
 
 
 # Without a network -----------------------------------------------------------------------------------------------------
