@@ -25,8 +25,6 @@ LAYERS = [
         "_retry",
         "_options",
         "_schema_lowering",
-        "_lowering_anthropic",
-        "_lowering_gemini",
         "_typed",
         "output",
         "_docstring",

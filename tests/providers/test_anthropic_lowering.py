@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from modelwire._lowering_anthropic import anthropic_subset
 from modelwire.errors import BadRequestError
+from modelwire.providers._anthropic.lowering import anthropic_subset
 
 
 def obj(**properties: Any) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelwire._fold import fold, unfold
-from modelwire._lowering_gemini import gemini_json_schema, gemini_openapi_schema, json_schema_of_openapi
 from modelwire.errors import BadRequestError, ModelClientError, ProtocolError, StreamInterruptedError
 from modelwire.protocols import HttpResponse
 from modelwire.providers._gemini import GeminiCodec
+from modelwire.providers._gemini.lowering import gemini_json_schema, gemini_openapi_schema, json_schema_of_openapi
 from modelwire.types import ChatRequest
 
 FIXTURES = Path(__file__).parent / "fixtures" / "gemini"

@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from modelwire._lowering_gemini import gemini_json_schema, gemini_openapi_schema, json_schema_of_openapi
 from modelwire.errors import BadRequestError
+from modelwire.providers._gemini.lowering import gemini_json_schema, gemini_openapi_schema, json_schema_of_openapi
 
 TREE = {
     "type": "object",

@@ -4,7 +4,7 @@
 blocks, `read.py` reads requests back, `reasoning.py` maps how much to think, `refused.py` lists what models lack, and
 `errors.py` tells errors apart.
 
-`accepts.py` says what it takes in a conversation.
+`lowering.py` fits JSON Schemas to what it takes, and `accepts.py` says what it takes in a conversation.
 """
 
 from __future__ import annotations

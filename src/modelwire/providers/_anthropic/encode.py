@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelwire._lowering_anthropic import anthropic_subset
 from modelwire._option_table import WIRE
 from modelwire._schema_lowering import lowered_json
 from modelwire.errors import BadRequestError
 from modelwire.providers._anthropic import reasoning
+from modelwire.providers._anthropic.lowering import anthropic_subset
 from modelwire.providers._anthropic.messages import conversation
 from modelwire.providers._anthropic.parts import ORIGIN
 from modelwire.providers._body import own_data

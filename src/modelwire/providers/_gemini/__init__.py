@@ -4,7 +4,7 @@
 for what they consist of and `grounding.py` for their sources; `read.py` reads requests back, `errors.py` tells errors
 apart, and `facts.py` knows what differs from model to model.
 
-`accepts.py` says what it takes in a conversation.
+`lowering.py` fits JSON Schemas to what it takes, and `accepts.py` says what it takes in a conversation.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelwire._lowering_gemini import gemini_json_schema, gemini_openapi_schema
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
 from modelwire.providers._body import listed, own_data, put
 from modelwire.providers._gemini import facts
 from modelwire.providers._gemini.contents import Contents, split_system
 from modelwire.providers._gemini.facts import ORIGIN
+from modelwire.providers._gemini.lowering import gemini_json_schema, gemini_openapi_schema
 from modelwire.types import CustomTool, ProviderTool, Tool
 
 if TYPE_CHECKING:

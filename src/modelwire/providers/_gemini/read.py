@@ -12,12 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from modelwire._lowering_gemini import json_schema_of_openapi
 from modelwire._option_table import WIRE
 from modelwire.errors import BadRequestError
 from modelwire.providers._body import made_up_id
 from modelwire.providers._gemini.contents import response_object
 from modelwire.providers._gemini.facts import ORIGIN
+from modelwire.providers._gemini.lowering import json_schema_of_openapi
 from modelwire.providers._gemini.members import NOTHING, Raw, camel, items, members, text, value
 from modelwire.providers._gemini.parts import media, own, part
 from modelwire.types import (
