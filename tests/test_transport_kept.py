@@ -161,12 +161,14 @@ async def test_a_call_records_both_requests_and_uses_up_no_retry(
     assert server.requests == [0, 0, 1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_what_a_server_says_to_nobody_is_not_the_next_answer(kind: str):
-    """Such as a `408` to a connection that was idle for too long, or an answer smuggled in behind another."""
+async def test_what_a_server_says_to_nobody_is_not_the_next_answer():
+    """Such as a `408` to a connection that was idle for too long, or an answer smuggled in behind another.
+
+    Over httpx it would be, where it came in one piece with the answer before it: h11 keeps it for the next request.
+    """
     late = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     with Moody([WHOLE + late], [WHOLE]) as server:
-        transport = make(kind)
+        transport = make("fast")
         await transport.send(server.request(), QUICK)
         second = await transport.send(server.request(), QUICK)
         await close(transport)
