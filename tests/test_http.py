@@ -78,9 +78,12 @@ def test_a_duration_is_in_seconds(value: str | None, seconds: float | None) -> N
     ("value", "date"),
     [
         ("Wed, 21 Oct 2026 07:28:00 GMT", datetime(2026, 10, 21, 7, 28, tzinfo=UTC)),
+        ("Wed, 21 Oct 2026 07:28:00 +0200", datetime(2026, 10, 21, 5, 28, tzinfo=UTC)),
+        ("Wednesday, 21-Oct-26 07:28:00 GMT", datetime(2026, 10, 21, 7, 28, tzinfo=UTC)),
         ("", None),
         (None, None),
         ("tomorrow", None),
+        ("Wed, 21 Okt 2026 07:28:00 GMT", None),
         ("Wed, 99 Oct 2026 07:28:00 GMT", None),
         ("Wed, 21 Oct 99999 07:28:00 GMT", None),
     ],

@@ -18,7 +18,7 @@ from modelwire.providers._anthropic import decode, encode, errors
 from modelwire.providers._anthropic.parts import ORIGIN
 from modelwire.providers._anthropic.refused import NEW_VERSION, OLD_VERSION, refused
 from modelwire.providers._anthropic.stream import AnthropicStreamDecoder
-from modelwire.types import RateLimit, RateLimitWindow
+from modelwire.types import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["NEW_VERSION", "OLD_VERSION", "AnthropicCodec"]
 
 _JSON = (b"content-type", b"application/json")
-_LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
+_LIMITS = tuple(
+    (
+        name.replace("-", "_"),
+        tuple(f"anthropic-ratelimit-{name}-{what}".encode() for what in ("limit", "remaining", "reset")),
+    )
+    for name in ("requests", "tokens", "input-tokens", "output-tokens")
+)
+"""Fields of `RateLimit`, each with the headers that tell of it."""
 
 
 class AnthropicCodec:
@@ -118,24 +125,26 @@ class AnthropicCodec:
 
 def _rate_limit(headers: Mapping[bytes, bytes]) -> RateLimit | None:
     """`anthropic-ratelimit-*`: https://platform.claude.com/docs/en/api/rate-limits, "response headers"."""
-    found = {name.replace("-", "_"): window for name in _LIMITS if (window := _window(headers, name)) is not None}
+    given = [(name, values) for name, names in _LIMITS if any(values := tuple(map(headers.get, names)))]
+    if not given:
+        return None
+    now = _http.date(_http.text(headers, b"date"))  # their clock, read once: it takes as long as all the rest
+    found = {
+        name: window
+        for name, (limit, remaining, reset) in given
+        if (window := _http.window(limit, remaining, _seconds_until(reset, now))) is not None
+    }
     return RateLimit(**found) if found else None
 
 
-def _window(headers: Mapping[bytes, bytes], name: str) -> RateLimitWindow | None:
-    limit, remaining, reset = (
-        _http.text(headers, f"anthropic-ratelimit-{name}-{what}".encode()) for what in ("limit", "remaining", "reset")
-    )
-    return _http.window(limit, remaining, _seconds_until(reset, _http.text(headers, b"date")))
-
-
-def _seconds_until(reset: str | None, date: str | None) -> float | None:
-    """Seconds from the answer to a time of RFC 3339, by the server's own clock; `None` where it does not tell both."""
-    now = _http.date(date)
+def _seconds_until(reset: bytes | None, now: datetime | None) -> float | None:
+    """Seconds from `now` to a time of RFC 3339; `None` where one of them is not known."""
+    if not reset or now is None:
+        return None
     try:
-        until = datetime.fromisoformat(reset) if reset else None
+        until = datetime.fromisoformat(reset.decode("latin-1").strip())
     except ValueError:
         return None
-    if until is None or now is None or until.tzinfo is None or now.tzinfo is None:
+    if until.tzinfo is None or now.tzinfo is None:
         return None
     return max(0.0, (until - now).total_seconds())
