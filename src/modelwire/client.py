@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, get_args
 
 import msgspec
 
@@ -12,7 +12,7 @@ from modelwire._call import Call, CountCall, PlainCall, ProviderStream
 from modelwire._cancel import checked_token
 from modelwire._clock import RealClock
 from modelwire._settings import SETTINGS, to_headers, to_model_info, to_retry, to_timeouts, to_transport
-from modelwire._tools import to_tool_choice, to_tools
+from modelwire._tools import to_tool_choice, to_tools, to_unwritten_tools
 from modelwire.base import ChatCompletionClient, cannot_count
 from modelwire.errors import BadRequestError, UnsupportedOptionError
 from modelwire.output import response_schema
@@ -57,6 +57,8 @@ _ALLOWED: dict[type, tuple[type, ...]] = {
     ToolResult: _INPUT,
 }
 """What the content of each may consist of."""
+_SIMPLE = {kind: frozenset(allowed) - {ToolResult} for kind, allowed in _ALLOWED.items()}
+"""Of these, what has no parts itself: all is well with a list of such."""
 _OF_CLIENT = SETTINGS - {"deadline"} | {"model", "api_key", "base_url"}
 _MERGED = 16
 """Sets of headers that a client remembers: with and without streaming, of the last tokens."""
@@ -66,6 +68,19 @@ _NEUTRAL = (b"accept", b"content-type")
 _OF_VERSION = re.compile(rb"version|beta")
 """In the name of a header or parameter that says how the server is to read the request."""
 _ANY_TEXT = ResponseFormat(type="text")
+
+
+class _Asked(NamedTuple):
+    """What the options of a call ask for: its own and the client's, by their portable names."""
+
+    deadline: float | None
+    extra_headers: Any
+    token: Any
+    response_format: Any
+    options: dict[str, Any]
+    """The others; not to be changed, since calls share them."""
+    lacking: dict[str, str]
+    """Those that the API has no word for, each with the reason."""
 
 
 class ProviderClient(ChatCompletionClient):
@@ -110,6 +125,8 @@ class ProviderClient(ChatCompletionClient):
         self._secret_headers: Headers = secret_headers
         self._token = token
         self._defaults = _options.portable(options)
+        self._asked_always: _Asked | None = None
+        """What a call without options of its own asks for; made by the first one."""
         self._deadline = _options.to_deadline(settings.get("deadline"))
         self._used = Usage(prompt_tokens=0, completion_tokens=0)
         self._noted: list[Usage] = []
@@ -137,8 +154,7 @@ class ProviderClient(ChatCompletionClient):
         Options given here go over those of the client; `None` switches one off. Raises `ModelClientError`, or one of
         its kinds; `BadRequestError` with `status_code` 0 for what was refused before anything was sent.
         """
-        call = self._call(PlainCall, messages, tools, tool_choice, options, stream=False)
-        return await call.run()
+        return await self._call(PlainCall, messages, tools, tool_choice, options, stream=False).run()
 
     def stream(
         self,
@@ -191,6 +207,22 @@ class ProviderClient(ChatCompletionClient):
         encode: Callable[[ChatRequest, ModelInfo], HttpRequest] | None = None,
     ) -> C:
         """A call of this kind, checked and encoded, by `encode` rather than the codec's own; nothing is sent yet."""
+        if given:
+            asked = self._asked(given)
+        else:
+            asked = self._asked_always = self._asked_always or self._asked({})
+        token = None if asked.token is None else checked_token(asked.token)
+        extra_headers = () if asked.extra_headers is None else to_headers(asked.extra_headers)
+        request, dropped = self._request(messages, tools, tool_choice, asked, stream=stream)
+        try:
+            http = (encode or self.codec.encode)(request, self.model_info)
+        except Exception:
+            to_tools(request.tools or ())  # says which one is no JSON, where that is why
+            raise
+        return kind(self, request, http, headers=extra_headers, deadline=asked.deadline, token=token, dropped=dropped)
+
+    def _asked(self, given: dict[str, Any]) -> _Asked:
+        """What a call asks for with these options, and by the client's own."""
         given = _options.flattened(given)
         for name in given:
             if name in _OF_CLIENT:
@@ -202,30 +234,49 @@ class ProviderClient(ChatCompletionClient):
         call_options = _options.portable(given)
         deadline = _options.to_deadline(call_options.pop("deadline", self._deadline))
         options = _options.merged(self._defaults, call_options)
-        extra_headers = to_headers(options.pop("extra_headers", None))
-        token = checked_token(options.pop("cancellation_token", None))
-        response_format = options.pop("response_format", None)
-        tool_structs = to_tools(tools) if tools else []
+        return _Asked(
+            deadline=deadline,
+            extra_headers=options.pop("extra_headers", None),
+            token=options.pop("cancellation_token", None),
+            response_format=options.pop("response_format", None),
+            # In one order, so that equal calls have equal bytes, and so equal keys.
+            options=dict(sorted(options.items())),
+            lacking=_options.lacking(options, self._family, self.codec.dialect, self.codec.spellings),
+        )
+
+    def _request(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolLike],
+        tool_choice: ToolChoiceLike,
+        asked: _Asked,
+        *,
+        stream: bool,
+    ) -> tuple[ChatRequest, list[str]]:
+        """What the codec encodes, and the names of what was left out because the options said so."""
+        options = asked.options
+        wanted = None if asked.response_format is None else response_schema(asked.response_format)
+        tool_structs = to_unwritten_tools(tools) if tools else []
+        choice = None if tool_choice == "auto" else to_tool_choice(tool_choice, tool_structs)
         request = ChatRequest(
             model=self.model,
             messages=self._messages(messages),
             tools=tool_structs or None,
-            tool_choice=to_tool_choice(tool_choice, tool_structs),
-            response_format=None if response_format is None else response_schema(response_format),
+            tool_choice=choice,
+            response_format=wanted,
             options=options,
             stream=stream,
         )
+        if not (options or tool_structs or choice or wanted):  # nothing that could be lacking
+            return request, []
         codec = self.codec
-        refused = _options.lacking(options, self._family, codec.dialect, codec.spellings)
-        refused |= codec.refused(request, self.model_info)
+        refused = {**asked.lacking, **codec.refused(request, self.model_info)}
         request, left_out = _without_refused_fields(request, refused, codec.provider)
         kept, dropped = _options.resolve(options, refused, codec.dialect, codec.provider)
-        dropped += left_out
         kept.pop("unsupported", None)
-        if kept or options:  # in one order, so that equal calls have equal bytes, and so equal keys
-            request = msgspec.structs.replace(request, options=dict(sorted(kept.items())))
-        http = (encode or codec.encode)(request, self.model_info)
-        return kind(self, request, http, headers=extra_headers, deadline=deadline, token=token, dropped=dropped)
+        if len(kept) != len(options):
+            request = msgspec.structs.replace(request, options=kept)
+        return request, dropped + left_out
 
     def _messages(self, messages: Sequence[Any]) -> Sequence[Message]:
         """The messages of a call, with the names in them as the settings want them."""
@@ -330,6 +381,8 @@ def _without_refused_fields(
 
     Raises `UnsupportedOptionError`, unless the options say `unsupported="drop"`, or the field says nothing.
     """
+    if not refused:
+        return request, []
     if "response_format" in refused and request.response_format == _ANY_TEXT:
         request = msgspec.structs.replace(request, response_format=None)
     fields = [
@@ -361,8 +414,13 @@ def checked_messages(messages: Sequence[Any], origin: str) -> Sequence[Message]:
     if not _MESSAGE_TYPES.issuperset(map(type, messages)):
         messages = _from_dicts(messages, origin)
     for index, message in enumerate(messages):
-        if type(message.content) is not str or type(message) is ToolMessage:  # nearly all are strings
-            _check_content(message, index)
+        content = message.content
+        if type(content) is list:
+            if content and _SIMPLE[type(message)].issuperset(map(type, content)):
+                continue
+        elif type(content) is str and type(message) is not ToolMessage:
+            continue
+        _check_content(message, index)
     return messages
 
 

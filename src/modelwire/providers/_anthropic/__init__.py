@@ -125,13 +125,13 @@ class AnthropicCodec:
 
 def _rate_limit(headers: Mapping[bytes, bytes]) -> RateLimit | None:
     """`anthropic-ratelimit-*`: https://platform.claude.com/docs/en/api/rate-limits, "response headers"."""
-    given = [(name, values) for name, names in _LIMITS if any(values := tuple(map(headers.get, names)))]
-    if not given:
+    given = {name: [headers.get(header) for header in names] for name, names in _LIMITS}
+    if not any(map(any, given.values())):
         return None
     now = _http.date(_http.text(headers, b"date"))  # their clock, read once: it takes as long as all the rest
     found = {
         name: window
-        for name, (limit, remaining, reset) in given
+        for name, (limit, remaining, reset) in given.items()
         if (window := _http.window(limit, remaining, _seconds_until(reset, now))) is not None
     }
     return RateLimit(**found) if found else None
