@@ -44,6 +44,14 @@ _NO_CONTENT = (Start, UsageUpdate)
 class Call:
     """What a call and a stream have in common."""
 
+    retries = 0
+    _refresh = _refreshed = _logged = False
+    # The attempt that is under way:
+    _running = False
+    _sent_headers: Headers = ()
+    status = 0
+    facts = _NO_FACTS
+
     def __init__(
         self,
         client: ProviderClient,
@@ -64,20 +72,11 @@ class Call:
         self.bounded = deadline is not None or token is not None
         self._token = token
         self.attempts: list[Attempt] = []
-        self.retries = 0
         self.begin()
-        self._refresh = False
-        self._refreshed = False
-        self._logged = False
-        # The attempt that is under way:
-        self._running = False
-        self._sent_headers: Headers = ()
-        self.status = 0
-        self.facts = _NO_FACTS
 
     def begin(self) -> None:
         """Time counts from now on."""
-        self.started = self._sent = self.client.clock.now()
+        self.started = self._sent = self.ended = self.client.clock.now()
 
     # ------------------------------------------------------------------ one attempt
 
@@ -89,7 +88,9 @@ class Call:
         client = self.client
         if client.gate is not None:
             await client.gate(len(self.attempts) + 1)
-        secrets = await client.auth_headers(refresh=self._refresh)
+        secrets = client.secret_headers
+        if client.refreshable:
+            secrets = await client.auth_headers(refresh=self._refresh)
         http = self.http
         self._sent_headers = client.headers_of(http.headers, secrets, self.headers)
         self._refresh = False
@@ -127,10 +128,11 @@ class Call:
 
     def _note(self, error: errors.ModelClientError | None = None) -> None:
         known = error or self.facts
+        self.ended = self.client.clock.now()
         attempt = Attempt(
             status_code=self.status,
             started=self._sent - self.started,
-            duration=self.client.clock.now() - self._sent,
+            duration=self.ended - self._sent,
             error=type(error).__name__ if error else None,
             code=error.code if error else None,
             request_id=known.request_id,
@@ -264,30 +266,30 @@ class WholeCall(Call):
     async def answer(self, read: Callable[[bytes], T]) -> T:
         """Send until there is an answer, and `read` its body."""
         try:
-            return await self.within_bounds(partial(self._attempts, read))
+            if self.bounded:
+                return await self.within_bounds(partial(self._attempts, read))
+            return await self._attempts(read)
         except BaseException as error:
             self.log_failure(error)
             raise
 
     async def _attempts(self, read: Callable[[bytes], T]) -> T:
+        client = self.client
         while True:
             request = await self.prepare()
             try:
-                return await self._attempt(request, read)
+                response = await client.transport.send(request, client.timeouts)
+                self.answered(response.status, response.headers, response.earlier)
+                if response.status >= 300:
+                    raise self.error_of(response)
+                answer = read(response.body)
             except errors.ModelClientError as error:
                 self.failed(error)
                 if not await self.again(error):
                     raise
-
-    async def _attempt(self, request: HttpRequest, read: Callable[[bytes], T]) -> T:
-        client = self.client
-        response = await client.transport.send(request, client.timeouts)
-        self.answered(response.status, response.headers, response.earlier)
-        if response.status >= 300:
-            raise self.error_of(response)
-        answer = read(response.body)
-        self.succeeded()
-        return answer
+            else:
+                self.succeeded()
+                return answer
 
 
 class PlainCall(WholeCall):
@@ -302,7 +304,7 @@ class PlainCall(WholeCall):
             result,
             request_id=self.facts.request_id or result.request_id,
             attempts=self.attempts,
-            timing=_timing(result.timing, self.client.clock.now() - self.started, None),
+            timing=_timing(result.timing, self.ended - self.started, None),
             rate_limit=self.facts.rate_limit,
             dropped_options=self.dropped,
         )
@@ -483,12 +485,11 @@ class ProviderStream(EventStream):
         if not self._delivered:
             self._held += before
             before = self._deliver()
-        total = client.clock.now() - call.started
         finish = msgspec.structs.replace(
             finish,
             request_id=call.facts.request_id or finish.request_id,
             attempts=call.attempts,
-            timing=_timing(finish.timing, total, self._first_token),
+            timing=_timing(finish.timing, call.ended - call.started, self._first_token),
             rate_limit=call.facts.rate_limit,
             dropped_options=call.dropped,
         )

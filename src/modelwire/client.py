@@ -122,7 +122,7 @@ class ProviderClient(ChatCompletionClient):
         self._name_prefixes = bool(settings.get("add_name_prefixes"))
         self._merged: dict[tuple[Headers, Headers], Headers] = {}
         self._family = family
-        self._secret_headers: Headers = secret_headers
+        self.secret_headers: Headers = secret_headers
         self._token = token
         self._defaults = _options.portable(options)
         self._asked_always: _Asked | None = None
@@ -311,10 +311,13 @@ class ProviderClient(ChatCompletionClient):
         return known
 
     async def auth_headers(self, *, refresh: bool) -> Headers:
-        """The credentials of one attempt; `refresh` asks for a token that was not used before."""
+        """The credentials of one attempt; `refresh` asks for a token that was not used before.
+
+        Without a source of tokens, they are `secret_headers`.
+        """
         if self._token is None:
-            return self._secret_headers
-        return (*self._secret_headers, (b"authorization", b"Bearer " + (await self._token(refresh)).encode()))
+            return self.secret_headers
+        return (*self.secret_headers, (b"authorization", b"Bearer " + (await self._token(refresh)).encode()))
 
     def note_usage(self, usage: Usage | None, request: ChatRequest) -> None:
         """Add to the totals, at the end of a call; `request` is what was asked."""
