@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_set: Any = msgspec.structs.force_setattr
+
 DERIVED: Any = None
 """Default of a field that `__post_init__` fills: never seen as `None`, so not typed as optional."""
 
@@ -218,9 +220,8 @@ class UsageMixin:
 
     def __post_init__(self) -> None:
         """Fill in the total where the provider reported none."""
-        if cast("int | None", self.total_tokens) is None:
-            total = self.prompt_tokens + self.completion_tokens
-            msgspec.structs.force_setattr(cast("msgspec.Struct", self), "total_tokens", total)
+        if self.total_tokens is None:  # until now, whatever its type
+            _set(self, "total_tokens", self.prompt_tokens + self.completion_tokens)
 
     def __add__(self, other: Self) -> Self:
         """The sum of two calls, field by field; what neither reported stays `None`."""
@@ -292,14 +293,14 @@ class CreateResultMixin(AnswerMixin):
         """Let `content` follow from `parts` where those are given."""
         parts = self.parts
         if parts is None:
-            if cast("object", self.content) is None:
-                msgspec.structs.force_setattr(cast("msgspec.Struct", self), "content", "")
+            if self.content is None:  # until now, whatever its type
+                _set(self, "content", "")
             return
         if len(parts) == 1 and parts[0].type == "text":  # nearly all answers
             content: object = parts[0].text
         else:
             content = self.tool_calls or self.text
-        msgspec.structs.force_setattr(cast("msgspec.Struct", self), "content", content)
+        _set(self, "content", content)
 
     @property
     def answer_parts(self) -> list[Part]:

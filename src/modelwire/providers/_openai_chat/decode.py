@@ -6,6 +6,7 @@ what they were seen to send is decoded too (`tidy.py`), but only after the stric
 
 from __future__ import annotations
 
+from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,7 +47,7 @@ from modelwire.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from modelwire._fold import FinishReason
     from modelwire.errors import ModelClientError
@@ -112,7 +113,8 @@ def _result(choices: list[WireChoice], answer: WireAnswer, quirks: Quirks) -> Cr
         provider=quirks.provider,
         # Their place, since not every server that can do `n` counts them.
         alternatives=[_alternative(place, choice, answer, quirks) for place, choice in enumerate(choices) if place]
-        or None,
+        if len(choices) > 1
+        else None,
         provider_data=kept(answer, _kept_members(first), quirks),
     )
 
@@ -315,8 +317,8 @@ def legacy_call(call: WireLegacyCall, answer_id: str | None) -> FunctionCall:
 
 def finish_reason(raw: str | None, parts: Iterable[Part]) -> FinishReason:
     """The unified reason: what is in the answer counts for more than the server's word."""
-    kinds = [part.type for part in parts]
-    return unified_reason(raw, calls="function_call" in kinds, refused="refusal" in kinds)
+    kinds = set(map(type, parts))
+    return unified_reason(raw, calls=FunctionCall in kinds, refused=Refusal in kinds)
 
 
 def unified_reason(raw: str | None, *, calls: bool, refused: bool) -> FinishReason:
@@ -410,10 +412,10 @@ def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> Pro
     return {quirks.provider: own} if own else None
 
 
-def members(names: Iterable[str], values: Iterable[Raw]) -> dict[str, Raw]:
+def members(names: Sequence[str], values: Sequence[Raw]) -> dict[str, Raw]:
     """Copies of those that have something to tell."""
-    found = zip(names, values, strict=True)
-    return {name: raw.copy() for name, raw in found if raw is not NOTHING and (len(raw) > 4 or tells(raw))}
+    there = compress(zip(names, values, strict=True), values)  # most are not
+    return {name: raw.copy() for name, raw in there if len(raw) > 4 or tells(raw)}
 
 
 def _kept_members(choice: WireChoice) -> dict[str, Raw]:
