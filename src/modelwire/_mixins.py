@@ -220,7 +220,7 @@ class UsageMixin:
 
     def __post_init__(self) -> None:
         """Fill in the total where the provider reported none."""
-        if self.total_tokens is None:  # until now, whatever its type
+        if self.total_tokens is None:  # pyright: ignore[reportUnnecessaryComparison]  # until now
             _set(self, "total_tokens", self.prompt_tokens + self.completion_tokens)
 
     def __add__(self, other: Self) -> Self:
@@ -293,7 +293,7 @@ class CreateResultMixin(AnswerMixin):
         """Let `content` follow from `parts` where those are given."""
         parts = self.parts
         if parts is None:
-            if self.content is None:  # until now, whatever its type
+            if self.content is None:  # pyright: ignore[reportUnnecessaryComparison]  # until now
                 _set(self, "content", "")
             return
         if len(parts) == 1 and parts[0].type == "text":  # nearly all answers

@@ -57,8 +57,7 @@ _ALLOWED: dict[type, tuple[type, ...]] = {
     ToolResult: _INPUT,
 }
 """What the content of each may consist of."""
-_SIMPLE = {kind: frozenset(allowed) - {ToolResult} for kind, allowed in _ALLOWED.items()}
-"""Of these, what has no parts itself: all is well with a list of such."""
+_KINDS = {kind: frozenset(allowed) for kind, allowed in _ALLOWED.items()}
 _OF_CLIENT = SETTINGS - {"deadline"} | {"model", "api_key", "base_url"}
 _MERGED = 16
 """Sets of headers that a client remembers: with and without streaming, of the last tokens."""
@@ -418,11 +417,17 @@ def checked_messages(messages: Sequence[Any], origin: str) -> Sequence[Message]:
         messages = _from_dicts(messages, origin)
     for index, message in enumerate(messages):
         content = message.content
-        if type(content) is list:
-            if content and _SIMPLE[type(message)].issuperset(map(type, content)):
+        if type(content) is str:
+            if type(message) is not ToolMessage:
                 continue
-        elif type(content) is str and type(message) is not ToolMessage:
-            continue
+        elif type(content) is list and content:
+            allowed = _KINDS[type(message)]
+            for part in content:
+                kind = type(part)
+                if kind not in allowed or (kind is ToolResult and type(part.content) is not str):
+                    break
+            else:  # nearly always
+                continue
         _check_content(message, index)
     return messages
 
@@ -446,25 +451,12 @@ def _from_dicts(messages: Sequence[Any], origin: str) -> list[Message]:
 def _check_content(message: Message, index: int) -> None:
     """Structs do not check what they are built with; a wrong part would end as nonsense on the wire."""
     kind = type(message)
-    if message.content and _is_plain(message.content, _ALLOWED[kind]):
-        return
     if isinstance(message.content, str) and kind is not ToolMessage:
         return
     place = f"messages[{index}].content"
     _check_parts(message.content, kind, place)
     if not message.content and kind is not AssistantMessage:
         raise BadRequestError(f"{place}: empty")
-
-
-def _is_plain(content: Any, allowed: tuple[type, ...]) -> bool:
-    """Whether this is a list of parts, of exactly these types and not nested: no place need be named, since all is well."""
-    if type(content) is not list:
-        return False
-    for part in content:
-        kind = type(part)
-        if kind not in allowed or (kind is ToolResult and type(part.content) is not str):
-            return False
-    return True
 
 
 def _check_parts(content: Any, owner: type, place: str) -> None:

@@ -113,23 +113,20 @@ def _messages(request: ChatRequest, quirks: Quirks) -> list[Json]:
             said = _user(message, quirks)
         else:
             said = _system(message, quirks)  # type: ignore[arg-type]  # what is left
-        if said is not None:
-            wire.append(said)
+        if said is None:
+            continue
+        if message.source and quirks.message_names:
+            # "a-z, A-Z, 0-9, underscores and dashes, with a maximum length of 64"
+            said["name"] = _NAME.sub("_", message.source)[:64]
+        if message.provider_data:  # type: ignore[union-attr]  # of what is no tool's
+            said |= own_data(message.provider_data, quirks.provider)  # type: ignore[union-attr]
+        wire.append(said)
     return [*wire, _shown(shown)] if shown else wire
-
-
-def _named(wire: Json, message: UserMessage | SystemMessage | AssistantMessage, quirks: Quirks) -> Json:
-    if message.source and quirks.message_names:
-        # "a-z, A-Z, 0-9, underscores and dashes, with a maximum length of 64"
-        wire["name"] = _NAME.sub("_", message.source)[:64]
-    if message.provider_data:
-        wire |= own_data(message.provider_data, quirks.provider)
-    return wire
 
 
 def _system(message: SystemMessage, quirks: Quirks) -> Json:
     role = "developer" if message.developer and quirks.developer_role else "system"
-    return _named({"role": role, "content": _texts(message.content, quirks)}, message, quirks)
+    return {"role": role, "content": _texts(message.content, quirks)}
 
 
 def _texts(content: str | Sequence[str | Text], quirks: Quirks) -> str | list[Json]:
@@ -149,10 +146,10 @@ def _text(part: Text, quirks: Quirks) -> Json:
 def _user(message: UserMessage, quirks: Quirks) -> Json:
     given = message.content
     if isinstance(given, str):
-        return _named({"role": "user", "content": given}, message, quirks)
+        return {"role": "user", "content": given}
     texts = [part for part in given if isinstance(part, (str, Text))]
     content = _texts(texts, quirks) if len(texts) == len(given) else [_input(part, quirks) for part in given]
-    return _named({"role": "user", "content": content}, message, quirks)
+    return {"role": "user", "content": content}
 
 
 def _input(part: str | InputPart, quirks: Quirks) -> Json | msgspec.Raw:
@@ -260,11 +257,15 @@ def _video(part: Video, quirks: Quirks) -> Json:
 def _assistant(message: AssistantMessage, quirks: Quirks, model: str) -> Json | None:
     """The message; none where all that it holds is for another provider alone: some servers refuse an empty one."""
     if isinstance(message.content, str):  # most of a long history
-        return _named({"role": "assistant", "content": message.content}, message, quirks)
-    if not quirks.reasoning_filler and _CALLS.issuperset(map(type, message.content)) and message.content:
-        # What agents' histories consist of.
-        calls = [_call(part, quirks) for part in message.content]  # type: ignore[arg-type]  # only calls
-        return _named({"role": "assistant", "tool_calls": calls}, message, quirks)
+        return {"role": "assistant", "content": message.content}
+    calls: list[Json] = []
+    for part in message.content:
+        if type(part) is not FunctionCall:
+            break
+        calls.append(_call(part, quirks))
+    else:  # what agents' histories consist of
+        if calls and not quirks.reasoning_filler:
+            return {"role": "assistant", "tool_calls": calls}
     assistant = _Assistant(message, quirks, model)
     return None if message.content and assistant.silent else assistant.wire()
 
@@ -275,9 +276,6 @@ def recognises(part: Reasoning, quirks: Quirks, model: str) -> bool:
     return own and not _is_of_another_vendor(part, model)
 
 
-_CALLS = frozenset({FunctionCall})
-
-
 class _Assistant:
     """One assistant message in parts on its way to the wire."""
 
@@ -286,7 +284,6 @@ class _Assistant:
         "_calls",
         "_chunks",
         "_inline",
-        "_message",
         "_model",
         "_opaque",
         "_quirks",
@@ -296,7 +293,6 @@ class _Assistant:
     )
 
     def __init__(self, message: AssistantMessage, quirks: Quirks, model: str) -> None:
-        self._message = message
         self._quirks = quirks
         self._model = model
         self._texts: list[Text] = []
@@ -389,7 +385,7 @@ class _Assistant:
             wire["tool_calls"] = self._calls
             if not self._reasoning and self._quirks.reasoning_filler:
                 wire[self._quirks.reasoning_field] = self._quirks.reasoning_filler
-        return _named(wire, self._message, self._quirks)
+        return wire
 
     def _content(self) -> str | list[Any] | None:
         if self._opaque:
@@ -425,15 +421,14 @@ def _joined_lists(first: Any, second: Any) -> Any:
 
 
 def _call(call: FunctionCall, quirks: Quirks) -> Json:
-    wire: Json = {"id": call_id(call.id, quirks)}
-    if call.custom and quirks.custom_tools:
-        wire["type"], wire["custom"] = "custom", {"name": call.name, "input": call.arguments}
-    elif call.custom:
-        arguments = msgspec.json.encode({"input": call.arguments}).decode()
-        wire["type"], wire["function"] = "function", {"name": call.name, "arguments": arguments}
+    kind, name, value = "function", "arguments", call.arguments
+    if not call.custom:
+        value = value or "{}"  # what a model means by an empty string; servers that parse the history refuse that
+    elif quirks.custom_tools:
+        kind, name = "custom", "input"
     else:
-        # An empty string is what a model writes for "no arguments"; servers that parse the history refuse it.
-        wire["type"], wire["function"] = "function", {"name": call.name, "arguments": call.arguments or "{}"}
+        value = msgspec.json.encode({"input": value}).decode()
+    wire: Json = {"id": call_id(call.id, quirks), "type": kind, kind: {"name": call.name, name: value}}
     return wire | own_data(call.provider_data, quirks.provider) if call.provider_data else wire
 
 
@@ -502,7 +497,8 @@ def _function(tool: Tool, quirks: Quirks) -> Json:
         function["strict"] = tool.strict
         if tool.strict and tool.parameters is not None:
             function["parameters"] = strict_schema(tool.parameters)
-    return {"type": "function", "function": function, **own_data(tool.provider_data, quirks.provider)}
+    wire: Json = {"type": "function", "function": function}
+    return wire | own_data(tool.provider_data, quirks.provider) if tool.provider_data else wire
 
 
 def _custom(tool: CustomTool, quirks: Quirks) -> Json:
