@@ -81,6 +81,14 @@ class Exchange:
             self.close()
         return data
 
+    def rest(self) -> bytes | None:
+        """What is left of the body, where all of it has come; then the connection has been given back."""
+        if self.connection is None or not self.response.complete:
+            return None
+        data = self.response.take()
+        self.close()
+        return data
+
     def close(self) -> None:
         """Give the connection back, or close it when the answer is not complete; repeatable."""
         connection, self.connection = self.connection, None
@@ -437,6 +445,13 @@ class FastStream:
     async def read(self) -> bytes:
         """The rest of the body; then the connection is free again."""
         limit = self._transport.max_body
+        if self._decompressor is None and not (self._closed or self._reading):
+            whole = self._exchange.rest()  # a short answer comes at once
+            if whole is not None:
+                self._closed = True
+                if len(whole) > limit:
+                    raise errors.too_large(self._target.shown, limit, self.status)
+                return whole
         pieces: list[bytes] = []
         size = 0
         async for piece in self:
