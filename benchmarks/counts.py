@@ -228,7 +228,7 @@ def differences(found: Mapping[str, Counts], before: Mapping[str, Counts], most:
         for what, now, then in zip(Counts._fields, found[name], before[name], strict=True):
             slack = SLACK_BYTES if what == "peak_bytes" else 0
             if now > then * (1 + most) + slack:
-                lines.append(f"{name}: {what} {then} -> {now} ({now / then - 1:+.0%})")
+                lines.append(f"{name}: {what} {then} -> {now}" + (f" ({now / then - 1:+.0%})" if then else ""))
     return sorted(lines)
 
 

@@ -75,6 +75,7 @@ def of(path: Callable[[list[int]], object], monkeypatch: pytest.MonkeyPatch) -> 
     return count(lambda: path(values))
 
 
+@pinned
 @pytest.mark.parametrize(
     ("dearer", "field"),
     [(step_by_step, "steps"), (with_calls, "calls"), (through_c, "calls"), (wasteful, "peak_bytes")],
@@ -89,6 +90,7 @@ def test_more_instructions_calls_or_memory_are_seen(
     assert any(f" {field} " in line for line in differences({"path": found}, {"path": before}))
 
 
+@pinned
 def test_a_path_counts_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     first = of(with_calls, monkeypatch)
 
