@@ -407,7 +407,7 @@ def checked_messages(messages: Sequence[Any], origin: str) -> Sequence[Message]:
 
     Raises `BadRequestError`, with the place, for anything else.
     """
-    if isinstance(messages, (str, bytes, dict)) or not hasattr(messages, "__len__"):
+    if type(messages) is not list and (isinstance(messages, (str, bytes, dict)) or not hasattr(messages, "__len__")):
         raise BadRequestError(
             f"messages is a list, such as [UserMessage(content='Hello')], not {type(messages).__name__}"
         )

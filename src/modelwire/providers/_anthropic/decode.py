@@ -5,6 +5,7 @@ https://platform.claude.com/docs/en/api/messages, "Returns".
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,8 @@ from modelwire.providers._json import UNREADABLE
 from modelwire.types import CreateResult, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelwire._fold import FinishReason
     from modelwire.types import Part
 
@@ -84,6 +87,10 @@ class WireCount(msgspec.Struct):
 
 _ANSWER_KEPT = ("stop_sequence", "container", "context_management", "diagnostics", "input_transformations")
 _USAGE_KEPT = ("cache_creation", "server_tool_use", "service_tier", "speed", "inference_geo", "iterations")
+
+_KEPT = _ANSWER_KEPT + _USAGE_KEPT
+_kept_of_answer: Callable[[WireAnswer], tuple[Raw, ...]] = attrgetter(*_ANSWER_KEPT)
+_kept_of_usage: Callable[[WireUsage], tuple[Raw, ...]] = attrgetter(*_USAGE_KEPT)
 
 _answer = msgspec.json.Decoder(WireAnswer)
 _count = msgspec.json.Decoder(WireCount)
@@ -171,10 +178,9 @@ def usage(wire: WireUsage | None) -> Usage | None:
 
 def kept(answer: WireAnswer, counts: WireUsage | None) -> ProviderData | None:
     """Members of the answer and its usage that users ask for and modelwire does not model."""
-    found = {name: getattr(answer, name) for name in _ANSWER_KEPT}
-    if counts is not None:
-        found |= {name: getattr(counts, name) for name in _USAGE_KEPT}
-    data = {name: raw.copy() for name, raw in found.items() if raw not in (NOTHING, NULL)}
+    values = _kept_of_answer(answer) if counts is None else _kept_of_answer(answer) + _kept_of_usage(counts)
+    found = zip(_KEPT, values)  # noqa: B905  # without a usage, only the first
+    data = {name: raw.copy() for name, raw in found if raw and raw != NULL}
     return {ORIGIN: data} if data else None
 
 

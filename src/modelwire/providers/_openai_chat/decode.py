@@ -6,7 +6,6 @@ what they were seen to send is decoded too (`tidy.py`), but only after the stric
 
 from __future__ import annotations
 
-from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -414,8 +413,8 @@ def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> Pro
 
 def members(names: Sequence[str], values: Sequence[Raw]) -> dict[str, Raw]:
     """Copies of those that have something to tell."""
-    there = compress(zip(names, values, strict=True), values)  # most are not
-    return {name: raw.copy() for name, raw in there if len(raw) > 4 or tells(raw)}
+    found = zip(names, values)  # noqa: B905  # `strict` takes a third of the time of all this
+    return {name: raw.copy() for name, raw in found if raw is not NOTHING and (len(raw) > 4 or tells(raw))}
 
 
 def _kept_members(choice: WireChoice) -> dict[str, Raw]:
