@@ -72,6 +72,17 @@ async def test_an_option_of_one_call_is_not_that_of_the_next() -> None:
     assert sent(transport.requests[1].body) == PLAIN | {"seed": 1}
 
 
+async def test_the_clients_own_options_are_those_of_every_call_without_any() -> None:
+    transport = scripted(told(), told(), told())
+    client = client_of(transport, temperature=0.5, top_k=5, unsupported="drop", extra_headers={"x-mine": "1"})
+
+    dropped = [(await client.create(HELLO, **given)).dropped_options for given in ({}, {"temperature": None}, {})]
+
+    assert [sent(request.body).get("temperature") for request in transport.requests] == [0.5, None, 0.5]
+    assert [dict(request.headers)[b"x-mine"] for request in transport.requests] == [b"1"] * 3
+    assert dropped == [["top_k"]] * 3
+
+
 async def test_none_sends_nothing_and_switches_a_default_off() -> None:
     assert await body_of({"temperature": None, "stop": None}) == PLAIN
     assert await body_of({"temperature": None, "max_tokens": None}, temperature=0.5, max_tokens=5, seed=1) == PLAIN | {

@@ -75,7 +75,7 @@ class Call:
         self.begin()
 
     def begin(self) -> None:
-        """Time counts from now on."""
+        """Time counts from now on; it ends with the last attempt."""
         self.started = self._sent = self.ended = self.client.clock.now()
 
     # ------------------------------------------------------------------ one attempt
@@ -479,12 +479,12 @@ class ProviderStream(EventStream):
         await self._http.drain(DRAIN)
         self._http = None
         self._done = True
-        call.succeeded()
         *before, finish = events
         assert isinstance(finish, Finish)
         if not self._delivered:
             self._held += before
             before = self._deliver()
+        call.succeeded()
         finish = msgspec.structs.replace(
             finish,
             request_id=call.facts.request_id or finish.request_id,
