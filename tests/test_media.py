@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -173,7 +174,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         f"{tmp_path}/none.png: cannot be read: No such file or directory"
     )
     assert refusal(Image.from_file, tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
-    assert "cannot be read: embedded null " in refusal(Image.from_file, "a\0b")  # byte, or character in path
+    assert re.search(r"cannot be read: .*embedded null", refusal(Image.from_file, "a\0b"))
     assert refusal(Image.from_file, empty) == f"{empty}: empty"
 
 
