@@ -196,6 +196,7 @@ OPTIONS: dict[str, Any] = {
     "top_k": 5,
     "stop": ["END", "STOP"],
     "seed": 7,
+    "options": {"num_ctx": 4096, "mirostat": 1},
     "reasoning_effort": "low",
     "parallel_tool_calls": False,
     "logprobs": True,
