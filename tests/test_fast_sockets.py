@@ -28,7 +28,7 @@ from modelwire.protocols import HttpRequest, Timeouts
 from tests.corpus import corpus
 from tests.server import Answer, Received, ScriptedServer
 from tests.test_fast_response import BAD
-from tests.transports import KINDS, QUICK, close, failure_of, in_use, make, pieces, post
+from tests.transports import KINDS, QUICK, close, failure_of, in_use, make, pieces, post, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def saying(data: bytes, step: int = 2**30) -> Callable[[socket.socket], None]:
     """Read the request, say this, and close."""
 
     def act(connection: socket.socket) -> None:
-        connection.recv(65536)
+        read_request(connection)
         for start in range(0, len(data), step):
             connection.sendall(data[start : start + step])
 
@@ -182,7 +182,7 @@ async def test_a_server_faster_than_its_reader_is_slowed_down(anyio_backend: str
 
     def act(connection: socket.socket) -> None:
         nonlocal sent
-        connection.recv(65536)
+        read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 64000000\r\n\r\n")
         for _ in range(64):
             connection.sendall(bytes(1_000_000))
@@ -230,7 +230,8 @@ async def test_ipv6(kind: str):
     seen: list[bytes] = []
 
     def act(connection: socket.socket) -> None:
-        seen.append(connection.recv(65536))
+        seen.append(connection.recv(65536, socket.MSG_PEEK))
+        read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
 
     with Rude(act, socket.AF_INET6) as server:

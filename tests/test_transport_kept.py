@@ -13,7 +13,7 @@ from modelwire import ConnectionFailedError, ModelTimeoutError, OpenAIChatComple
 from modelwire.protocols import HttpRequest
 from tests.chat_answers import HELLO, completion
 from tests.server import HOLD, Answer, ScriptedServer
-from tests.transports import ALL, KINDS, QUICK, close, failure_of, in_use, make, post
+from tests.transports import ALL, KINDS, QUICK, close, failure_of, in_use, make, post, read_request
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ class Moody:
                 connection.settimeout(5)
                 with connection:
                     for said in answers:
-                        _read_request(connection)
+                        read_request(connection)
                         self.requests.append(number)
                         connection.sendall(said or b"")
 
@@ -57,16 +57,6 @@ class Moody:
 
     def request(self) -> HttpRequest:
         return HttpRequest(self.url, [(b"content-type", b"application/json")], b"{}")
-
-
-def _read_request(connection: socket.socket) -> None:
-    received, length = b"", 0
-    while len(received.partition(b"\r\n\r\n")[2]) < length or b"\r\n\r\n" not in received:
-        data = connection.recv(65536)
-        if not data:
-            raise OSError("the client closed the connection")
-        received += data
-        length = int(received.lower().partition(b"content-length: ")[2].partition(b"\r")[0] or 0)
 
 
 @pytest.mark.parametrize("kind", ALL)

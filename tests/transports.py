@@ -16,6 +16,7 @@ from modelwire.protocols import HttpRequest, Timeouts
 from tests.server import ScriptedServer
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Awaitable
 
@@ -93,3 +94,14 @@ async def failure_of(awaitable: Awaitable[object]) -> ModelClientError:
     assert error.__context__ is None
     assert error.__cause__ is None
     return error
+
+
+def read_request(connection: socket.socket) -> None:
+    """All of a request: a server that closes with some of it unread resets the connection, and its answer may be lost."""
+    received, length = b"", 0
+    while len(received.partition(b"\r\n\r\n")[2]) < length or b"\r\n\r\n" not in received:
+        data = connection.recv(65536)
+        if not data:
+            raise OSError("the client closed the connection")
+        received += data
+        length = int(received.lower().partition(b"content-length: ")[2].partition(b"\r")[0] or 0)
