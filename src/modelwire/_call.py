@@ -13,11 +13,11 @@ import msgspec
 
 from modelwire import _http, errors
 from modelwire._cancel import cancelled_by
-from modelwire._fold import fold, unfold
+from modelwire._fold import fold, has_content, unfold
 from modelwire._stream import EventStream
 from modelwire.protocols import HttpFacts, HttpRequest, HttpResponse
 from modelwire.tokens import TokenCount
-from modelwire.types import Attempt, Finish, Start, Timing, UsageUpdate
+from modelwire.types import Attempt, Finish, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,8 +37,6 @@ DRAIN = 0.1
 _ASKS_FOR_EVENTS = (b"accept", b"text/event-stream")
 
 _NO_FACTS = HttpFacts()
-_NO_CONTENT = (Start, UsageUpdate)
-"""Events that are held back until content comes, so that a retry is invisible."""
 
 
 class Call:
@@ -402,7 +400,7 @@ class ProviderStream(EventStream):
             return await self._finish(events)
         while True:
             self._held += events
-            if any(type(event) not in _NO_CONTENT for event in events):
+            if has_content(events):
                 return self._deliver()
             events = await self._next()
             if self._done:

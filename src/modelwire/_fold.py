@@ -63,6 +63,14 @@ FINISH_FIELDS = (
 """What `Finish` and `CreateResult` have in common."""
 
 
+_NO_CONTENT = (Start, UsageUpdate)
+
+
+def has_content(events: Iterable[StreamEvent]) -> bool:
+    """Whether any of these says something: until one does, another attempt or client can still answer unnoticed."""
+    return any(type(event) not in _NO_CONTENT for event in events)
+
+
 class EventBuilder:
     """Numbers the parts of one choice and says when they end.
 

@@ -21,9 +21,14 @@ from collections import deque
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import anyio
-
-from modelwire._transport.closing import close_handshakes, close_idle, closed_unanswered, repair_pools, uninterrupted
+from modelwire._transport.closing import (
+    close_handshakes,
+    close_idle,
+    closed_unanswered,
+    drained,
+    repair_pools,
+    uninterrupted,
+)
 from modelwire._transport.errors import closed_elsewhere, sent_for_nothing, shown, too_large, translated
 from modelwire.errors import BadRequestError, ModelClientError
 from modelwire.protocols import HttpResponse, Timeouts
@@ -62,9 +67,6 @@ KEEPALIVE_CONNECTIONS = 100
 KEEPALIVE_SECONDS = 55.0
 """Below the 60 seconds after which common load balancers drop an idle connection. httpx's own default of 5 seconds means
 a new TLS handshake whenever a tool has run for longer."""
-
-DRAIN_BYTES = 64 * 1024
-"""Bytes after the last frame of a stream beyond which the connection is not worth keeping."""
 
 DEFAULTS = Timeouts()
 
@@ -401,15 +403,7 @@ class HttpxStream:
 
     async def drain(self, grace: float) -> None:
         """Read and drop what is left, for at most `grace` seconds, then close."""
-        left = DRAIN_BYTES
-        try:
-            with contextlib.suppress(ModelClientError), anyio.move_on_after(grace):
-                async for piece in self:
-                    left -= len(piece)
-                    if left < 0:
-                        break
-        finally:
-            await self.aclose()
+        await drained(self, grace)
 
     async def aclose(self) -> None:
         """Give the connection back, whatever was read; repeatable, from any task, and safe under cancellation."""

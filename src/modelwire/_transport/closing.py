@@ -12,12 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from modelwire.errors import ModelClientError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from types import ModuleType, TracebackType
 
+    from modelwire.protocols import HttpStream
+
 CLOSE_LIMIT = 3.0
 """Seconds that closing may take; it normally takes no time at all, but no cancellation interrupts it."""
+
+DRAIN_BYTES = 64 * 1024
+"""Bytes after the last frame of a stream beyond which the connection is not worth keeping."""
+
+
+async def drained(stream: HttpStream, grace: float) -> None:
+    """Read and drop what is left of a stream, for at most `grace` seconds, then close it."""
+    left = DRAIN_BYTES
+    try:
+        with contextlib.suppress(ModelClientError), anyio.move_on_after(grace):
+            async for piece in stream:
+                left -= len(piece)
+                if left < 0:
+                    break
+    finally:
+        await stream.aclose()
 
 
 async def uninterrupted(close: Callable[[], Coroutine[Any, Any, None]]) -> None:

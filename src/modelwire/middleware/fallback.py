@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import anyio
 import msgspec
 
+from modelwire._fold import has_content
 from modelwire._stream import EventStream
 from modelwire.base import _given
 from modelwire.errors import ModelClientError, ModelTimeoutError, QuotaExceededError
 from modelwire.middleware._deadline import Deadline
 from modelwire.middleware._wrapper import Wrapper
-from modelwire.types import CreateResult, Finish, Start, UsageUpdate
+from modelwire.types import CreateResult, Finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from modelwire.types import Attempt, Message, StreamEvent, Usage
 
 A = TypeVar("A", CreateResult, Finish)
-
-_NO_CONTENT = (Start, UsageUpdate)
-"""Events that say nothing yet: after them another client can still answer."""
 
 
 def another_may_answer(error: ModelClientError) -> bool:
@@ -269,7 +267,7 @@ class _FallbackStream(EventStream):
                 self._inner = EventStream.over(client.stream(self._messages, **options))
                 while events := await self._inner.batch():
                     held += events
-                    if any(type(event) not in _NO_CONTENT for event in events):
+                    if has_content(events):
                         return held
             except ModelClientError as error:
                 if self._ended or not course.goes_on(error):  # ended: another task closed this stream

@@ -7,9 +7,8 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio
-
 from modelwire._clock import RealClock
+from modelwire._transport.closing import drained
 from modelwire.errors import ModelClientError, ProtocolError
 from modelwire.protocols import HttpResponse
 from modelwire.record._cassette import Answer, Exchange, Failure, Mask, Tape
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 * 2**20
 """Bytes of one request or answer beyond which it is not recorded: a cassette is a file for people."""
-
-DRAIN_BYTES = 64 * 1024
-"""Bytes behind the end of an answer that are still recorded."""
 
 
 class Recorder:
@@ -240,15 +236,7 @@ class RecordedStream:
 
     async def drain(self, grace: float) -> None:
         """Read what is left for at most `grace` seconds, so that it is on record, then close."""
-        left = DRAIN_BYTES
-        try:
-            with contextlib.suppress(ModelClientError), anyio.move_on_after(grace):
-                async for piece in self:
-                    left -= len(piece)
-                    if left < 0:
-                        break
-        finally:
-            await self.aclose()
+        await drained(self, grace)
 
     async def aclose(self) -> None:
         """Give the connection back; what was read until now is recorded."""

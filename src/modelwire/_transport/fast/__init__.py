@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelwire._transport import (
-    DRAIN_BYTES,
     KEEPALIVE_CONNECTIONS,
     KEEPALIVE_SECONDS,
     MAX_BODY,
@@ -22,6 +21,7 @@ from modelwire._transport import (
     refuse_unverified,
     tls_context,
 )
+from modelwire._transport.closing import DRAIN_BYTES
 from modelwire._transport.fast.connection import Failure
 from modelwire._transport.fast.pool import Pool
 from modelwire._transport.fast.response import Response, decompressor
