@@ -26,8 +26,15 @@ import httpx
 import modelwire
 from benchmarks import work
 from benchmarks.answers import ANSWERS, in_pieces
-from benchmarks.clients.modelwire_client import ModelwireEvents, ModelwireInMemory, ModelwireTextInMemory
+from benchmarks.clients.modelwire_client import (
+    ModelwireEvents,
+    ModelwireFast,
+    ModelwireInMemory,
+    ModelwireTextInMemory,
+)
 from benchmarks.dialects import DIALECTS
+from modelwire._transport.fast.connection import READ_AHEAD
+from modelwire._transport.fast.on_asyncio import AsyncioConnection
 from modelwire.providers import codec_for
 
 if TYPE_CHECKING:
@@ -166,6 +173,73 @@ class _OverMock(ModelwireEvents):
         transport._client = httpx.AsyncClient(transport=mock)  # noqa: SLF001  # before it makes one itself
 
 
+class _OverFast(ModelwireFast):
+    """The client with its fast transport, over connections that are answered from memory."""
+
+    name = "the fast transport without a network"
+
+    def __init__(self, server: str, case: str, asked: work.Work) -> None:
+        super().__init__(server, case, asked)
+        self._answer = b"".join(ANSWERS[case].wire())
+        self._wired = False
+
+    def _wire(self) -> None:
+        """Put the connection's end into memory; only inside an event loop is there a pool."""
+        if not self._wired:
+            transport: Any = self._client.transport
+            transport.core.pool().network.connect = self._connect
+            self._wired = True
+
+    async def call(self) -> str:
+        self._wire()
+        return await super().call()
+
+    async def stream(self) -> str:
+        self._wire()
+        return await super().stream()
+
+    async def _connect(self, origin: Any, _tls: Any) -> AsyncioConnection:
+        loop = asyncio.get_running_loop()
+        connection = AsyncioConnection(origin, loop, memoryview(bytearray(READ_AHEAD)), lambda _: None)
+        connection.connection_made(_Socket(connection, loop, self._answer))
+        return connection
+
+
+class _Socket(asyncio.Transport):
+    """Answers each write, a full buffer at a time, and keeps what is left while nobody wants to read it."""
+
+    def __init__(self, connection: AsyncioConnection, loop: asyncio.AbstractEventLoop, answer: bytes) -> None:
+        super().__init__()
+        self._connection, self._loop, self._answer = connection, loop, answer
+        self._left = b""
+        self._reading = True
+
+    def write(self, data: Any) -> None:
+        del data
+        self._left = self._answer
+        self._loop.call_soon(self._read)
+
+    def _read(self) -> None:
+        if self._left and self._reading:
+            piece, self._left = self._left[:READ_AHEAD], self._left[READ_AHEAD:]
+            self._connection.get_buffer(-1)[: len(piece)] = piece
+            self._connection.buffer_updated(len(piece))
+            self._loop.call_soon(self._read)
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        self._reading = True
+        self._loop.call_soon(self._read)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        self._left = b""
+
+
 class _Pieces(httpx.AsyncByteStream):
     def __init__(self, pieces: tuple[bytes, ...]) -> None:
         self._pieces = pieces
@@ -183,6 +257,8 @@ CLIENTS: tuple[tuple[type[Any], str, str, str, str], ...] = (
     (ModelwireTextInMemory, "stream", "events", "an event a chunk", "1 message"),
     (_OverMock, "call", "1kB", "a call", "1 message"),
     (_OverMock, "stream", "events", "an event a chunk", "1 message"),
+    (_OverFast, "call", "1kB", "a call", "1 message"),
+    (_OverFast, "stream", "events", "an event a chunk", "1 message"),
 )
 
 

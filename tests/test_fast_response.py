@@ -101,7 +101,7 @@ def verdict(response: Response) -> tuple[object, ...]:
         response.complete,
         bool(response.error),
         response.reusable,
-        response.headers() if response.head else {},
+        response.headers if response.head else {},
     )
 
 

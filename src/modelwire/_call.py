@@ -38,6 +38,8 @@ _ASKS_FOR_EVENTS = (b"accept", b"text/event-stream")
 
 _NO_FACTS = HttpFacts()
 
+_set: Any = msgspec.structs.force_setattr
+
 
 class Call:
     """What a call and a stream have in common."""
@@ -78,20 +80,21 @@ class Call:
 
     # ------------------------------------------------------------------ one attempt
 
-    async def prepare(self) -> HttpRequest:
-        """Wait at the gate, and put the credentials of this attempt on the request.
+    async def admitted(self) -> Headers:
+        """Wait at the gate; the credentials of this attempt. Only clients that are `guarded` need this.
 
         What the gate or the source of credentials raises is no failed attempt, and is not retried.
         """
         client = self.client
         if client.gate is not None:
             await client.gate(len(self.attempts) + 1)
-        secrets = client.secret_headers
-        if client.refreshable:
-            secrets = await client.auth_headers(refresh=self._refresh)
-        http = self.http
+        refresh, self._refresh = self._refresh, False
+        return await client.auth_headers(refresh=refresh)
+
+    def prepare(self, secrets: Headers) -> HttpRequest:
+        """The request of an attempt that begins now, with these credentials."""
+        client, http = self.client, self.http
         self._sent_headers = client.headers_of(http.headers, secrets, self.headers)
-        self._refresh = False
         self._running = True
         self._sent = client.clock.now()
         self.status, self.facts = 0, _NO_FACTS
@@ -274,7 +277,7 @@ class WholeCall(Call):
     async def _attempts(self, read: Callable[[bytes], T]) -> T:
         client = self.client
         while True:
-            request = await self.prepare()
+            request = self.prepare(await self.admitted() if client.guarded else client.secret_headers)
             try:
                 response = await client.transport.send(request, client.timeouts)
                 self.answered(response.status, response.headers, response.earlier)
@@ -298,14 +301,14 @@ class PlainCall(WholeCall):
         result = await self.answer(self.client.codec.decode)
         self.log(result.usage, result.finish_reason)
         self.client.note_usage(result.usage, self.request)
-        return msgspec.structs.replace(
-            result,
-            request_id=self.facts.request_id or result.request_id,
-            attempts=self.attempts,
-            timing=_timing(result.timing, self.ended - self.started, None),
-            rate_limit=self.facts.rate_limit,
-            dropped_options=self.dropped,
-        )
+        # Completed in place: the codec has just made it for this call, and nobody else has seen it.
+        facts = self.facts
+        _set(result, "request_id", facts.request_id or result.request_id)
+        _set(result, "attempts", self.attempts)
+        _set(result, "timing", _timing(result.timing, self.ended - self.started, None))
+        _set(result, "rate_limit", facts.rate_limit)
+        _set(result, "dropped_options", self.dropped)
+        return result
 
 
 class CountCall(WholeCall):
@@ -383,9 +386,9 @@ class ProviderStream(EventStream):
         )
 
     async def _attempts(self) -> Sequence[StreamEvent]:
-        call = self._call
+        call, client = self._call, self._call.client
         while True:
-            request = await call.prepare()
+            request = call.prepare(await call.admitted() if client.guarded else client.secret_headers)
             try:
                 return await self._attempt(request)
             except errors.ModelClientError as error:

@@ -114,18 +114,18 @@ _ADVICE = {b"true": True, b"false": False}
 
 def window(limit: bytes | None, remaining: bytes | None, reset: float | None) -> RateLimitWindow | None:
     """One rate limit, of two headers and the seconds until it is whole again; `None` when nothing is known of it."""
-    most, left = _count(limit), _count(remaining)
+    if limit is None and remaining is None and reset is None:
+        return None
+    # Written out: nearly always these are plain numbers, and there are four of them in an answer.
+    most = int(limit) if limit and len(limit) < 16 and limit.isdigit() else _count(limit)
+    left = int(remaining) if remaining and len(remaining) < 16 and remaining.isdigit() else _count(remaining)
     if most is None and left is None and reset is None:
         return None
     return RateLimitWindow(limit=most, remaining=left, reset=reset)
 
 
 def _count(value: bytes | None) -> int | None:
-    if value is None:
-        return None
-    if value.isdigit() and len(value) < 16:  # nearly always
-        return int(value)
-    amount = number(value.decode("latin-1"))
+    amount = number(value.decode("latin-1")) if value else None
     return None if amount is None else int(amount)
 
 
@@ -137,8 +137,6 @@ def x_ratelimit(headers: Mapping[bytes, bytes]) -> RateLimit | None:
 
 def _x_window(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> RateLimitWindow | None:
     limit, remaining, reset = map(headers.get, names)
-    if limit is None and remaining is None and reset is None:
-        return None
     return window(limit, remaining, None if reset is None else _seconds(reset))
 
 

@@ -254,7 +254,11 @@ class AnswerMixin:
     @property
     def text(self) -> str:
         """The answer's text alone: without reasoning, refusal or calls; empty when there is none."""
-        return "".join([part.text for part in self.answer_parts if part.type == "text"])
+        parts = self.answer_parts
+        only = parts[0] if len(parts) == 1 else None
+        if only is not None and only.type == "text":  # nearly all answers
+            return only.text
+        return "".join([part.text for part in parts if part.type == "text"])
 
     @property
     def thought(self) -> str | None:
@@ -296,8 +300,9 @@ class CreateResultMixin(AnswerMixin):
             if self.content is None:  # pyright: ignore[reportUnnecessaryComparison]  # until now
                 _set(self, "content", "")
             return
-        if len(parts) == 1 and parts[0].type == "text":  # nearly all answers
-            content: object = parts[0].text
+        only = parts[0] if len(parts) == 1 else None
+        if only is not None and only.type == "text":  # nearly all answers
+            content: object = only.text
         else:
             content = self.tool_calls or self.text
         _set(self, "content", content)

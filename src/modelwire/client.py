@@ -123,6 +123,8 @@ class ProviderClient(ChatCompletionClient):
         self._family = family
         self.secret_headers: Headers = secret_headers
         self._token = token
+        self.guarded = self.gate is not None or token is not None
+        """Whether an attempt waits for something before it is sent: the gate, or a token."""
         self._defaults = _options.portable(options)
         self._asked_always: _Asked | None = None
         """What a call without options of its own asks for; made by the first one."""

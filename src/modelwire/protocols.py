@@ -154,7 +154,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, body: bytes) -> CreateResult:
-        """A whole answer.
+        """A whole answer, as a result that nobody else has: the client completes it in place.
 
         Raises what `decode_error` gives for an error inside a 200 answer, and `ProtocolError` for garbage.
         """

@@ -10,7 +10,7 @@ import sys
 import zlib
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelwire._transport import (
     KEEPALIVE_CONNECTIONS,
@@ -52,14 +52,14 @@ _OURS = frozenset((b"host", b"content-length", b"transfer-encoding"))
 class Exchange:
     """A request that was answered: its connection, until the body is read."""
 
-    __slots__ = ("connection", "pool", "response", "unanswered")
+    __slots__ = ("connection", "earlier", "pool", "response")
 
     def __init__(self, pool: Pool, connection: Connection, unanswered: float | None) -> None:
+        """`unanswered` are the seconds that it took on a kept connection before, until that was found closed."""
         self.pool = pool
         self.connection: Connection | None = connection
         self.response: Response = connection.response
-        self.unanswered = unanswered
-        """Seconds that the request took on a kept connection before, until that was found closed; mostly `None`."""
+        self.earlier: Sequence[Attempt] = () if unanswered is None else (errors.sent_for_nothing(unanswered),)
 
     async def receive(self, limit: float | None) -> bytes | Failure:
         """The next bytes of the body; none at its end, when the connection has been given back."""
@@ -259,22 +259,40 @@ class FastTransport:
         self.max_body = max_body
         self.dropped: deque[FastStream] = deque()
         self._targets: dict[str, Target] = {}
-        self._heads: dict[tuple[str, str, Headers], bytes] = {}
+        self._heads: dict[int, _Head] = {}
 
     async def send(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
         """Send a request and read the whole answer."""
-        stream = await self.stream(request, timeouts)
-        return HttpResponse(stream.status, stream.headers, await stream.read(), stream.earlier)
-
-    async def stream(self, request: HttpRequest, timeouts: Timeouts) -> FastStream:
-        """Send a request and return at the answer's headers."""
-        while self.dropped:
-            self.dropped.popleft().close()
-        target = self._targets.get(request.url) or self._target(request.url)
-        head = self._head(request, target)
+        target, head = self._prepared(request)
         exchange = await self.core.exchange(target, head, request.body, timeouts, head_only=request.method == "HEAD")
         if isinstance(exchange, Failure):
             raise to_error(exchange, target, timeouts)
+        response = exchange.response
+        status, headers = response.status, response.headers
+        body = None if b"content-encoding" in headers else exchange.rest()  # a short answer has come at once
+        if body is None:
+            stream = self._stream(exchange, target, timeouts)
+            return HttpResponse(status, headers, await stream.read(), stream.earlier)
+        if len(body) > self.max_body:
+            raise errors.too_large(target.shown, self.max_body, status)
+        return HttpResponse(status, headers, body, exchange.earlier)
+
+    async def stream(self, request: HttpRequest, timeouts: Timeouts) -> FastStream:
+        """Send a request and return at the answer's headers."""
+        target, head = self._prepared(request)
+        exchange = await self.core.exchange(target, head, request.body, timeouts, head_only=request.method == "HEAD")
+        if isinstance(exchange, Failure):
+            raise to_error(exchange, target, timeouts)
+        return self._stream(exchange, target, timeouts)
+
+    def _prepared(self, request: HttpRequest) -> tuple[Target, bytes]:
+        """Where it goes, and its head."""
+        while self.dropped:
+            self.dropped.popleft().close()
+        target = self._targets.get(request.url) or self._target(request.url)
+        return target, self._head(request, target)
+
+    def _stream(self, exchange: Exchange, target: Target, timeouts: Timeouts) -> FastStream:
         try:
             return FastStream(self, exchange, target, timeouts)
         except ValueError as error:  # of a content-encoding
@@ -297,16 +315,27 @@ class FastTransport:
 
     def _head(self, request: HttpRequest, target: Target) -> bytes:
         """The head of a request: the same as that of the request before, but for its length, more often than not."""
-        headers = request.headers if type(request.headers) is tuple else tuple(request.headers)
-        key = (request.method, request.url, headers)
-        head = self._heads.get(key)
-        if head is None:
-            if len(self._heads) >= 64:
-                self._heads.clear()
-            head = self._heads[key] = build_head(request.method, target, [*_with_defaults(headers)])
-        if request.body or request.method != "GET":
-            return b"%bcontent-length: %d\r\n\r\n" % (head, len(request.body))
-        return head + b"\r\n"
+        method, url, headers, body = request.method, request.url, request.headers, request.body
+        known = self._heads.get(id(headers))
+        if known is None or known.method != method or known.url != url:
+            known = _Head(method, url, headers, build_head(method, target, [*_with_defaults(headers)]))
+            if type(headers) is tuple:  # a list may be another one the next time
+                if len(self._heads) >= 64:
+                    self._heads.clear()
+                self._heads[id(headers)] = known
+        if body or method != "GET":
+            return b"%bcontent-length: %d\r\n\r\n" % (known.head, len(body))
+        return known.head + b"\r\n"
+
+
+class _Head(NamedTuple):
+    """A head that was built."""
+
+    method: str
+    url: str
+    headers: Headers
+    """Kept so that no other object can have its `id` meanwhile, under which this is found."""
+    head: bytes
 
 
 def _with_defaults(headers: Headers) -> Headers:
@@ -389,9 +418,8 @@ class FastStream:
         self._closed = True  # until all is well: `__del__` looks at it
         response = exchange.response
         self.status = response.status
-        self.headers = headers = response.headers()
-        unanswered = exchange.unanswered
-        self.earlier = () if unanswered is None else (errors.sent_for_nothing(unanswered),)
+        self.headers = headers = response.headers
+        self.earlier = exchange.earlier
         self._transport = transport
         self._exchange = exchange
         self._target = target
@@ -445,13 +473,6 @@ class FastStream:
     async def read(self) -> bytes:
         """The rest of the body; then the connection is free again."""
         limit = self._transport.max_body
-        if self._decompressor is None and not (self._closed or self._reading):
-            whole = self._exchange.rest()  # a short answer comes at once
-            if whole is not None:
-                self._closed = True
-                if len(whole) > limit:
-                    raise errors.too_large(self._target.shown, limit, self.status)
-                return whole
         pieces: list[bytes] = []
         size = 0
         async for piece in self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
+import time
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,7 +33,7 @@ class AsyncioNetwork:
         self._lost = lost
         # One for all: it is filled and emptied within one step of the loop.
         self._buffer = memoryview(bytearray(READ_AHEAD))
-        self.now = loop.time
+        self.now = time.monotonic
 
     async def connect(self, origin: Origin, tls: ssl.SSLContext | None) -> AsyncioConnection:
         """A new connection."""
@@ -175,8 +176,8 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         """Send a request and wait for the head of its answer."""
         self._resting = False
         response = self.response
-        if self.served or head_only:
-            response.begin(head_only=head_only)
+        if head_only:
+            response.begin(head_only=True)
         self.served += 1
         transport = self._transport
         if transport is None:

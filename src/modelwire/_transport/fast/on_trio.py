@@ -65,8 +65,8 @@ class TrioConnection:
     async def send(self, head: bytes, body: bytes, timeouts: Timeouts, *, head_only: bool = False) -> Failure | None:
         """Send a request and wait for the head of its answer."""
         response = self.response
-        if self.served or head_only:
-            response.begin(head_only=head_only)
+        if head_only:
+            response.begin(head_only=True)
         self.served += 1
         failure = await self._write(head, body, timeouts.write)
         if failure is not None:

@@ -79,7 +79,7 @@ class Pool:
         if self._closed or not connection.response.reusable or not connection.rest():
             self.discard(connection)
             return
-        connection.response.raw_headers = []  # nobody needs them any more, and there may be a hundred idle connections
+        connection.response.begin()  # now rather than with the next request: there may be a hundred idle connections
         if self._line:
             turn = self._line.popleft()
             if turn.origin == connection.origin:

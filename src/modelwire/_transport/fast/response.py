@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HEAD_LIMIT = 64 * 1024
-"""Bytes of the header fields of an answer, trailers included."""
+"""Bytes of the header fields of an answer, and as many of its trailers."""
 
 SILENT_LIMIT = 2 * HEAD_LIMIT
 """Bytes that bring neither the end of the answer nor a piece of its body: interim answers, extensions of chunks."""
 
 FIELD_LIMIT = 256
-"""Header fields of an answer, trailers included."""
+"""Header fields of an answer, and as many of its trailers."""
 
 PIECE_LIMIT = 1024 * 1024
 """Bytes of one decompressed piece: a small compressed one may hold a thousand times its size."""
 
 _NO_BODY = (204, 304)
+
+_TOO_LARGE = "its head is too large"
 
 
 class Response:
@@ -42,11 +44,11 @@ class Response:
         "_interim",
         "_parser",
         "_silent",
-        "_size",
         "_until_close",
         "complete",
         "error",
         "head",
+        "headers",
         "pieces",
         "raw_headers",
         "reusable",
@@ -58,15 +60,16 @@ class Response:
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         # Some servers fill chunk sizes up with spaces; h11 takes them too.
         self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
-        self.raw_headers: list[tuple[bytes, bytes]] = []
-        self.pieces: list[bytes] = []
         self.begin()
 
     def begin(self, *, head_only: bool = False) -> None:
         """Be ready for the answer to one more request; `head_only` to one whose answer has no body (`HEAD`)."""
         self.status = 0
-        self.raw_headers = []
-        self.pieces = []
+        self.headers: dict[bytes, bytes] = {}
+        """Names in lower case; of a repeated header, the last."""
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        """All, as they came."""
+        self.pieces: list[bytes] = []
         self.started = False
         """Whether any byte of the answer came."""
         self.head = False
@@ -78,13 +81,9 @@ class Response:
         self._head_only = head_only
         self._interim = False
         self._until_close = False
-        self._size = 0
-        self._fields = 0
+        self._fields: list[tuple[bytes, bytes]] = []
+        # Bytes since the last piece of the body, or since the beginning.
         self._silent = 0
-
-    def headers(self) -> dict[bytes, bytes]:
-        """Names in lower case; of a repeated header, the last."""
-        return {name.lower(): value for name, value in self.raw_headers}
 
     def take(self) -> bytes:
         """The pieces of the body that have come, as one."""
@@ -101,6 +100,7 @@ class Response:
             return
         assert self._parser is not None
         self.started = True
+        self._silent += len(data)
         had = len(self.pieces)
         try:
             self._parser.feed_data(data)
@@ -110,12 +110,10 @@ class Response:
                 self.error = str(error)
         except HttpParserUpgrade:
             self._refuse("it switched to another protocol")
-        if len(self.pieces) == had and not self.complete:
-            self._silent += len(data)
-            if self._silent > SILENT_LIMIT and not self.error:
-                self._refuse("its head is too large" if not self.head else "too much between two pieces of its body")
-        else:
+        if self.complete or len(self.pieces) > had:
             self._silent = 0
+        elif (self._silent > SILENT_LIMIT or len(self._fields) > FIELD_LIMIT) and not self.error:
+            self._refuse("too much between two pieces of its body" if self.head else _TOO_LARGE)
 
     def end(self) -> bool:
         """The connection has ended; whether the answer is complete by that."""
@@ -137,6 +135,7 @@ class Response:
     def _refuse(self, reason: str) -> None:
         self.error = reason
         self.reusable = False
+        self._fields = []
 
     # What llhttp calls ---------------------------------------------------------------------------------------------
 
@@ -145,42 +144,43 @@ class Response:
             raise _StopError  # bytes behind the answer are not read, whatever they say
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._size += len(name) + len(value)
-        self._fields += 1
-        if self._size > HEAD_LIMIT or self._fields > FIELD_LIMIT:
-            self._refuse("its head is too large")
-            raise _StopError
-        if not self.head:  # else it is a trailer
-            self.raw_headers.append((name, value))
+        self._fields.append((name, value))  # nothing else: it is called for each
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
         self.status = status = self._parser.get_status_code()
+        fields = self._taken_fields()
         if status < 200:
             if status == 101 or status < 100:
                 self._refuse("it switched to another protocol" if status == 101 else f"status {status:03}")
                 raise _StopError
             self._interim = True
-            self.raw_headers = []
             return
         if self._parser.get_http_version() not in ("1.1", "1.0"):
             self._refuse(f"HTTP version {self._parser.get_http_version()}")
             raise _StopError
-        coded = sized = False
-        for name, value in self.raw_headers:
-            if len(name) == 17 and name.lower() == b"transfer-encoding":
-                if coded or value.lower() != b"chunked":
-                    self._refuse("a transfer-encoding other than chunked")
-                    raise _StopError
-                coded = True
-            elif len(name) == 14 and name.lower() == b"content-length":
-                sized = True
+        self.raw_headers = fields
+        self.headers = headers = {name.lower(): value for name, value in fields}
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and (coding.lower() != b"chunked" or _codings(fields) > 1):
+            self._refuse("a transfer-encoding other than chunked")
+            raise _StopError
         self.head = True
         if self._head_only:
             self.complete = True
             self.reusable = False  # llhttp cannot be told that no body follows; it would read the next answer as one
             raise _StopError
-        self._until_close = not (coded or sized or status in _NO_BODY)
+        self._until_close = coding is None and b"content-length" not in headers and status not in _NO_BODY
+
+    def _taken_fields(self) -> list[tuple[bytes, bytes]]:
+        """What came since the last time; never too much."""
+        fields = self._fields
+        # Adding up takes longer than reading them, and bytes that did not come need not be added up.
+        if len(fields) > FIELD_LIMIT or (self._silent > HEAD_LIMIT and _size(fields) > HEAD_LIMIT):
+            self._refuse(_TOO_LARGE)
+            raise _StopError
+        self._fields = []
+        return fields
 
     def on_body(self, piece: bytes) -> None:
         self.pieces.append(piece)
@@ -190,6 +190,8 @@ class Response:
             self._interim = False
             return
         assert self._parser is not None
+        if self._fields:
+            self._taken_fields()  # trailers, which nobody reads
         self.complete = True
         if not self._parser.should_keep_alive():
             self.reusable = False
@@ -197,6 +199,14 @@ class Response:
 
 class _StopError(Exception):
     """Makes llhttp stop; the reason is already noted."""
+
+
+def _size(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in fields)
+
+
+def _codings(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum(name.lower() == b"transfer-encoding" for name, _ in fields)
 
 
 class Decompressor:

@@ -81,7 +81,12 @@ def decode(body: bytes, quirks: Quirks) -> CreateResult:
 
     Raises the error that a 200 answer tells of, and `ProtocolError` for anything that is no chat completion.
     """
-    answer = _read(body, quirks)
+    try:
+        answer = _answer.decode(body)
+    except msgspec.ValidationError as error:
+        answer = _read_untidy(body, quirks, error)
+    except UNREADABLE as error:
+        raise garbage(body, quirks, error) from None
     if answer.error or not answer.choices:
         raise error_from_body(body, quirks.provider) or ProtocolError(
             f"{quirks.provider}: a chat completion without choices: {_http.excerpt(body)}",
@@ -106,7 +111,7 @@ def _result(choices: list[WireChoice], answer: WireAnswer, quirks: Quirks) -> Cr
         finish_reason=finish_reason(first.finish_reason, parts),
         raw_finish_reason=first.finish_reason or None,
         usage=usage(answer.usage, quirks),
-        logprobs=logprobs(first.logprobs),
+        logprobs=logprobs(first.logprobs) if first.logprobs else None,
         id=answer.id,
         model=answer.model,
         provider=quirks.provider,
@@ -116,15 +121,6 @@ def _result(choices: list[WireChoice], answer: WireAnswer, quirks: Quirks) -> Cr
         else None,
         provider_data=kept(answer, _kept_members(first), quirks),
     )
-
-
-def _read(body: bytes, quirks: Quirks) -> WireAnswer:
-    try:
-        return _answer.decode(body)
-    except msgspec.ValidationError as error:
-        return _read_untidy(body, quirks, error)
-    except UNREADABLE as error:
-        raise garbage(body, quirks, error) from None
 
 
 def _read_untidy(body: bytes, quirks: Quirks, error: Exception) -> WireAnswer:
@@ -314,8 +310,10 @@ def legacy_call(call: WireLegacyCall, answer_id: str | None) -> FunctionCall:
 # ---------------------------------------------------------------------- facts about the answer
 
 
-def finish_reason(raw: str | None, parts: Iterable[Part]) -> FinishReason:
+def finish_reason(raw: str | None, parts: Sequence[Part]) -> FinishReason:
     """The unified reason: what is in the answer counts for more than the server's word."""
+    if raw == "stop" and len(parts) == 1 and type(parts[0]) is Text:  # most answers
+        return "stop"
     kinds = set(map(type, parts))
     return unified_reason(raw, calls=FunctionCall in kinds, refused=Refusal in kinds)
 
@@ -381,14 +379,12 @@ def usage(wire: WireUsage | None, quirks: Quirks) -> Usage | None:
         completion_image_tokens=completion.image_tokens,
         accepted_prediction_tokens=completion.accepted_prediction_tokens,
         rejected_prediction_tokens=completion.rejected_prediction_tokens,
-        cost=_cost(wire),
+        cost=None if wire.cost is None and wire.cost_in_usd_ticks is None else _cost(wire),
     )
 
 
 def _cost(wire: WireUsage) -> float | None:
     """US dollars; `None` also for what is no price."""
-    if wire.cost is None and wire.cost_in_usd_ticks is None:
-        return None
     total = wire.cost.get("total_cost") if isinstance(wire.cost, dict) else wire.cost
     try:
         if wire.cost_in_usd_ticks is not None:
@@ -405,7 +401,17 @@ def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:
 
 def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> ProviderData | None:
     """What users ask for and modelwire does not model: members of the envelope, and of the first choice."""
-    own = members(KEPT, _kept_of_answer(answer))
+    own: dict[str, Raw] = {}
+    # Written out, since a loop over the names takes three times as long: a good part of reading a short answer.
+    if (raw := answer.service_tier) and (len(raw) > 4 or tells(raw)):
+        own["service_tier"] = raw.copy()
+    if (raw := answer.system_fingerprint) and (len(raw) > 4 or tells(raw)):
+        own["system_fingerprint"] = raw.copy()
+    if (raw := answer.created) and (len(raw) > 4 or tells(raw)):
+        own["created"] = raw.copy()
+    rare = _rare_of(answer)
+    if rare != _NO_RARE:
+        own |= members(_RARE, rare)
     if choice:
         own |= choice
     return {quirks.provider: own} if own else None
@@ -414,7 +420,7 @@ def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> Pro
 def members(names: Sequence[str], values: Sequence[Raw]) -> dict[str, Raw]:
     """Copies of those that have something to tell."""
     found = zip(names, values)  # noqa: B905  # `strict` takes a third of the time of all this
-    return {name: raw.copy() for name, raw in found if raw is not NOTHING and (len(raw) > 4 or tells(raw))}
+    return {name: raw.copy() for name, raw in found if raw and (len(raw) > 4 or tells(raw))}
 
 
 def _kept_members(choice: WireChoice) -> dict[str, Raw]:
@@ -422,8 +428,9 @@ def _kept_members(choice: WireChoice) -> dict[str, Raw]:
     return {} if values == _NO_MEMBERS else members(CHOICE_KEPT, values)
 
 
-_NO_MEMBERS = (NOTHING,) * len(CHOICE_KEPT)
-_kept_of_answer: Callable[[WireEnvelope], tuple[Raw, ...]] = attrgetter(*KEPT)
+_RARE = tuple(name for name in KEPT if name not in ("service_tier", "system_fingerprint", "created"))
+_NO_RARE, _NO_MEMBERS = (NOTHING,) * len(_RARE), (NOTHING,) * len(CHOICE_KEPT)
+_rare_of: Callable[[WireEnvelope], tuple[Raw, ...]] = attrgetter(*_RARE)
 _kept_of_choice: Callable[[WireChoice], tuple[Raw, ...]] = attrgetter(*CHOICE_KEPT)
 _index: Callable[[WireChoice], int] = attrgetter("index")
 
