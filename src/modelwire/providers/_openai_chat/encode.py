@@ -17,6 +17,7 @@ from modelwire._schema_lowering import lowered_json, openai_strict
 from modelwire.errors import BadRequestError
 from modelwire.providers._body import HANDOVER, data_json, own_data
 from modelwire.providers._openai_chat.inline import joined
+from modelwire.providers._openai_chat.wire import PlainCall, PlainFunction, PlainMessage, PlainResult
 from modelwire.types import (
     AssistantMessage,
     Audio,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+_encode = msgspec.json.Encoder().encode
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _WIRE = WIRE["openai-chat"]
 AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
@@ -85,7 +87,7 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
         body.pop("stream_options", None)  # refused where nothing is streamed
     body |= extra
     try:
-        return msgspec.json.encode(body)
+        return _encode(body)
     except (TypeError, ValueError, OverflowError) as error:
         raise BadRequestError(
             f"the request cannot be written as JSON: {error}; look at the options and extra_body"
@@ -95,8 +97,8 @@ def encode(request: ChatRequest, quirks: Quirks) -> bytes:
 # ---------------------------------------------------------------------- messages
 
 
-def _messages(request: ChatRequest, quirks: Quirks) -> list[Json]:
-    wire: list[Json] = []
+def _messages(request: ChatRequest, quirks: Quirks) -> list[Any]:
+    wire: list[Any] = []
     shown: list[Json | msgspec.Raw] = []
     for message in request.messages:
         # By type: `isinstance` takes 0.2 µs for a struct that is something else, and a history is long.
@@ -107,6 +109,10 @@ def _messages(request: ChatRequest, quirks: Quirks) -> list[Json]:
         if shown:
             wire.append(_shown(shown))
             shown = []
+        role = _ROLES.get(type(message))
+        if role and type(message.content) is str and not message.source and not message.provider_data:  # pyright: ignore[reportAttributeAccessIssue]  # no tool message
+            wire.append(PlainMessage(role, message.content))
+            continue
         if type(message) is AssistantMessage:
             said = _assistant(message, quirks, request.model)
         elif type(message) is UserMessage:
@@ -122,6 +128,9 @@ def _messages(request: ChatRequest, quirks: Quirks) -> list[Json]:
             said |= own_data(message.provider_data, quirks.provider)  # type: ignore[union-attr]
         wire.append(said)
     return [*wire, _shown(shown)] if shown else wire
+
+
+_ROLES: dict[type, str] = {UserMessage: "user", AssistantMessage: "assistant"}
 
 
 def _system(message: SystemMessage, quirks: Quirks) -> Json:
@@ -256,9 +265,9 @@ def _video(part: Video, quirks: Quirks) -> Json:
 
 def _assistant(message: AssistantMessage, quirks: Quirks, model: str) -> Json | None:
     """The message; none where all that it holds is for another provider alone: some servers refuse an empty one."""
-    if isinstance(message.content, str):  # most of a long history
+    if isinstance(message.content, str):
         return {"role": "assistant", "content": message.content}
-    calls: list[Json] = []
+    calls: list[Json | PlainCall] = []
     for part in message.content:
         if type(part) is not FunctionCall:
             break
@@ -301,7 +310,7 @@ class _Assistant:
         self._opaque = False
         self._reasoning: Json = {}
         self._refusal: list[str] = []
-        self._calls: list[Json] = []
+        self._calls: list[Json | PlainCall] = []
         self._audio: str | None = None
         for part in message.content:
             self._add(Text(text=part) if isinstance(part, str) else part)
@@ -420,16 +429,24 @@ def _joined_lists(first: Any, second: Any) -> Any:
     return msgspec.Raw(left[:-1] + b"," + right[1:])
 
 
-def _call(call: FunctionCall, quirks: Quirks) -> Json:
-    kind, name, value = "function", "arguments", call.arguments
-    if not call.custom:
-        value = value or "{}"  # what a model means by an empty string; servers that parse the history refuse that
-    elif quirks.custom_tools:
-        kind, name = "custom", "input"
+def _call(call: FunctionCall, quirks: Quirks) -> Json | PlainCall:
+    if call.custom:
+        wire = _custom_call(call, quirks)
     else:
-        value = msgspec.json.encode({"input": value}).decode()
-    wire: Json = {"id": call_id(call.id, quirks), "type": kind, kind: {"name": call.name, name: value}}
+        # What a model means by an empty string; servers that parse the history refuse that.
+        function = PlainFunction(call.name, call.arguments or "{}")
+        if not call.provider_data:
+            return PlainCall(call_id(call.id, quirks), "function", function)
+        wire = {"id": call_id(call.id, quirks), "type": "function", "function": function}
     return wire | own_data(call.provider_data, quirks.provider) if call.provider_data else wire
+
+
+def _custom_call(call: FunctionCall, quirks: Quirks) -> Json:
+    given = call_id(call.id, quirks)
+    if quirks.custom_tools:
+        return {"id": given, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    arguments = msgspec.json.encode({"input": call.arguments}).decode()
+    return {"id": given, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def call_id(given: str, quirks: Quirks) -> str:
@@ -444,14 +461,16 @@ def _digest(given: str) -> str:
     return hashlib.sha256(given.encode(errors="surrogatepass")).hexdigest()
 
 
-def _tool_result(result: ToolResult, shown: list[Json | msgspec.Raw], quirks: Quirks) -> Json:
+def _tool_result(result: ToolResult, shown: list[Json | msgspec.Raw], quirks: Quirks) -> Json | PlainResult:
     """A `tool` message, which holds only text; what only a user may show is put into `shown`."""
     given = result.content
     content = given if isinstance(given, str) else _tool_texts(given, shown, quirks)
     if result.is_error:
         content = f"Error: {content}" if isinstance(content, str) else [{"type": "text", "text": "Error:"}, *content]
-    wire: Json = {"role": "tool", "tool_call_id": call_id(result.call_id, quirks), "content": content}
-    return wire | own_data(result.provider_data, quirks.provider) if result.provider_data else wire
+    plain = PlainResult("tool", call_id(result.call_id, quirks), content)
+    if not result.provider_data:
+        return plain
+    return msgspec.structs.asdict(plain) | own_data(result.provider_data, quirks.provider)
 
 
 def _tool_texts(parts: Sequence[str | InputPart], shown: list[Json | msgspec.Raw], quirks: Quirks) -> str | list[Json]:

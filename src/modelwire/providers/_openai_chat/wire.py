@@ -1,6 +1,8 @@
 """What an answer looks like on the wire: only what is read, https://platform.openai.com/docs/api-reference/chat/object.
 
 Members that are optional here are missing, null or both at some server or other.
+
+At the end is what most of a long history is sent as. All else of a request is dicts, which take twice as long to build.
 """
 
 from __future__ import annotations
@@ -272,3 +274,28 @@ class WireEnd(msgspec.Struct, gc=False):
 
 class WireLastChunk(WireEnvelope, gc=False):
     choices: list[WireEnd] | None = None
+
+
+# ---------------------------------------------------------------------- requests
+
+
+class PlainMessage(msgspec.Struct, gc=False):
+    role: str
+    content: str
+
+
+class PlainFunction(msgspec.Struct, gc=False):
+    name: str
+    arguments: str
+
+
+class PlainCall(msgspec.Struct, gc=False):
+    id: str
+    type: str
+    function: PlainFunction
+
+
+class PlainResult(msgspec.Struct, gc=False):
+    role: str
+    tool_call_id: str
+    content: Any
