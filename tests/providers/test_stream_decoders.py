@@ -81,6 +81,34 @@ CHAT = [
     chat(delta={"content": "b"}, finish_reason="length"),
     {"error": {"message": "broken", "code": 500}},
 ]  # fmt: skip
+
+
+def fragment(arguments: Any = "1", **call: Any) -> dict[str, Any]:
+    return chat(delta={"tool_calls": [{"index": 0, "function": {"arguments": arguments}, **call}]})
+
+
+CHAT_ARGUMENTS = [
+    *CHAT,
+    fragment(""),
+    fragment(None),
+    fragment(type="function"),
+    fragment(index=1),
+    fragment(index=None),
+    fragment(id="b"),
+    fragment(id="b", function={"name": "g", "arguments": "{"}),
+    fragment(function=None, custom={"input": "x"}),
+    fragment(extra_content={"google": {"thought_signature": "s"}}),
+    chat(delta={"tool_calls": [{"index": at, "function": {"arguments": "1"}} for at in (0, 1)]}),
+    chat(delta={"function_call": {"name": "h", "arguments": "{}"}}),
+    chat(delta={"content": "", **fragment()["choices"][0]["delta"]}),
+]
+CHAT_REASONING = [
+    *CHAT,
+    chat(delta={"reasoning": "hm"}),
+    chat(delta={"reasoning_content": ""}),
+    chat(delta={"reasoning_content": "hm", "content": ""}),
+    chat(delta={"reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}),
+]
 ANTHROPIC = [
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "new_delta", "text": "b"}},
@@ -139,9 +167,13 @@ BETWEEN = [
     *(("gemini", event) for event in GEMINI),
     *(("ollama", event) for event in OLLAMA),
     *(("openai-chat", event) for event in CHAT),
+    *(("openai-chat, arguments", event) for event in CHAT_ARGUMENTS),
+    *(("openai-chat, reasoning", event) for event in CHAT_REASONING),
 ]
 OPENING = {
     "openai-chat": [chat(delta={"role": "assistant", "content": "a"})],
+    "openai-chat, arguments": [fragment("{", id="a", function={"name": "f", "arguments": "{"}), fragment()],
+    "openai-chat, reasoning": [chat(delta={"role": "assistant", "content": None, "reasoning_content": "a"})],
     "ollama": [line(content="a")],
     "gemini": [gemini({"text": "a"})],
     "anthropic": [
@@ -153,15 +185,16 @@ OPENING = {
 }
 
 
-@pytest.mark.parametrize(("dialect", "event"), BETWEEN, ids=lambda value: str(value)[:60])
-def test_whatever_stands_between_two_texts_is_read_as_the_wide_decoder_reads_it(
-    dialect: str, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("opening", "event"), BETWEEN, ids=lambda value: str(value)[:60])
+def test_whatever_stands_between_two_deltas_is_read_as_the_wide_decoder_reads_it(
+    opening: str, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = OPENING[dialect][-1]
-    events = [*OPENING[dialect], text, event, text, text]
+    dialect = opening.partition(",")[0]
+    delta = OPENING[opening][-1]
+    events = [*OPENING[opening], delta, event, delta, delta]
     frame = b"%b\n" if dialect == "ollama" else b"data: %b\n\n"
     frames = [frame % msgspec.json.encode(each) for each in events]
-    assert expects_text(dialect, frames[:-3])
+    assert is_narrow(dialect, frames[:-3])
     narrow = told(dialect, frames)
     assert narrow == told(dialect, [b"".join(frames)])
     monkeypatch.setattr(_stream, "_REFUSALS", 0)
@@ -169,30 +202,30 @@ def test_whatever_stands_between_two_texts_is_read_as_the_wide_decoder_reads_it(
     assert narrow == told(dialect, frames)
 
 
-def expects_text(dialect: str, frames: list[bytes]) -> bool:
+def is_narrow(dialect: str, frames: list[bytes]) -> bool:
     """Whether the narrow decoder is in use after these."""
     decoder: Any = codec_for(dialect).stream_decoder()
     for frame in frames:
         decoder.feed(frame)
-    return decoder._texting
+    return decoder._narrow is not None
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.title)
-def test_a_stream_in_which_every_other_event_is_more_than_text_stops_trying(dialect: Any) -> None:
+def test_a_stream_in_which_every_other_event_is_more_than_text_stops_trying(
+    dialect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     decoder: Any = codec_for(dialect.codec).stream_decoder()
     for frame in dialect.frames[:5]:
         decoder.feed(frame)
-    assert decoder._texting
+    assert decoder._narrow is not None
     refused: list[bytes] = []
 
-    class Watched(type(decoder)):  # type: ignore[misc]
-        __slots__ = ()
+    def watched(_decoder: Any, frame: bytes, _events: list[Any]) -> bool:
+        refused.append(frame)
+        return False
 
-        def _on_text(self, frame: bytes, events: list[Any]) -> bool:
-            refused.append(frame)
-            return False
-
-    decoder.__class__ = Watched
+    monkeypatch.setattr(type(decoder), "_more_text", watched)
+    decoder._narrow = watched
     events = [event for frame in dialect.frames[5:105] for event in decoder.feed(frame)]
 
     assert sum(type(event) is TextDelta for event in events) == 100

@@ -1,7 +1,7 @@
 """What the stream decoders of all dialects do alike.
 
-Nearly all events of a stream are more text of a part that is open. A dialect has a second, narrow decoder for those: it
-reads the text and nothing else, and refuses an event with anything more in it, which then goes the usual way.
+Nearly all events of a stream are more of a part that is open: text, mostly. A dialect has a second, narrow decoder for
+those: it reads that and nothing else, and refuses an event with anything more in it, which then goes the usual way.
 """
 
 from __future__ import annotations
@@ -14,9 +14,15 @@ from modelwire.errors import ModelClientError
 from modelwire.providers._json import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from modelwire.types import StreamEvent
+
+    Narrow = Callable[[Any, bytes, list[StreamEvent]], bool]
+    """A method of a decoder that adds the event of a frame which is no more than more of the open part.
+
+    `False`, or one of `UNREADABLE`, where it is anything else; then nothing may have changed.
+    """
 
 _REFUSALS = 8
 """Events refused by the narrow decoder after which a stream does without: it pays where they are the exception."""
@@ -41,10 +47,10 @@ F = TypeVar("F", bound=Framer)
 class FrameDecoder(Generic[F]):
     """Bytes of one streamed answer to events; see `protocols.StreamDecoder`.
 
-    A dialect defines `_on_frame`, `_on_text` and `close`.
+    A dialect defines `_on_frame` and `close`.
     """
 
-    __slots__ = ("_done", "_framer", "_frames", "_refused", "_texting", "error")
+    __slots__ = ("_done", "_framer", "_frames", "_narrow", "_refused", "error")
 
     def __init__(self, framer: F) -> None:
         self._framer = framer
@@ -52,8 +58,8 @@ class FrameDecoder(Generic[F]):
         """Those of the `feed` that is under way."""
         self._done = False
         """Whether the last event has come."""
-        self._texting = False
-        """Whether the last event was more text, so that the next may well be."""
+        self._narrow: Narrow | None = None
+        """For frames such as the last, if that was more of a part: the next may well be too."""
         self._refused = 0
         self.error: ModelClientError | None = None
 
@@ -69,13 +75,14 @@ class FrameDecoder(Generic[F]):
         self._frames = frames
         try:
             for frame in self._between_stray(frames) if self._framer.stray else frames:
-                if self._texting:
+                narrow = self._narrow
+                if narrow is not None:
                     try:
-                        if self._on_text(frame, events):
+                        if narrow(self, frame, events):
                             continue
                     except UNREADABLE:
                         pass
-                    self._texting = False
+                    self._narrow = None
                     self._refused += 1
                 if self._done:
                     break
@@ -91,14 +98,7 @@ class FrameDecoder(Generic[F]):
         self.error = error
 
     def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
-        """Add the events of a frame; calls `_expect_text` where it was text."""
-        raise NotImplementedError
-
-    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
-        """Add the event of a frame that is no more than text of the open part.
-
-        `False`, or one of `UNREADABLE`, where it is anything else; then nothing may have changed.
-        """
+        """Add the events of a frame; calls `_expect` where it was more of a part."""
         raise NotImplementedError
 
     def _between_stray(self, frames: list[bytes]) -> Iterator[bytes]:
@@ -113,9 +113,9 @@ class FrameDecoder(Generic[F]):
     def _on_stray(self, index: int) -> None:
         """Look at the lines before the frame of this index that belong to none, unless that is done at the end."""
 
-    def _expect_text(self) -> None:
-        """The next frame may be more text of the same part."""
-        self._texting = self._refused < _REFUSALS
+    def _expect(self, narrow: Narrow) -> None:
+        """The next frame may be more of the same part, which `narrow` reads: of the class, since a bound one is a cycle."""
+        self._narrow = narrow if self._refused < _REFUSALS else None
 
 
 def only(kind: type[msgspec.Struct], /, *ignored: str, **wanted: Any) -> Any:

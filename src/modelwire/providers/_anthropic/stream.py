@@ -92,7 +92,7 @@ class AnthropicStreamDecoder(FrameDecoder[SseFramer]):
         self._started = False
         self._more: Callable[[str], None]
         self._place = 0
-        """Where text goes while `_texting`."""
+        """Where text goes while more text is expected."""
 
     def _on_stray(self, index: int) -> None:
         self._stray.check(self._framer.stray, self._framer.count_before(index))
@@ -110,7 +110,7 @@ class AnthropicStreamDecoder(FrameDecoder[SseFramer]):
         what = "before message_stop" if self._started else "before its first event"
         raise StreamInterruptedError(f"{ORIGIN}: the stream ended {what}", status_code=200)
 
-    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+    def _more_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
         event = _text_event(frame)
         if event.index != self._index:
             return False
@@ -216,7 +216,7 @@ class AnthropicStreamDecoder(FrameDecoder[SseFramer]):
         made = block.delta(delta)
         if delta.text and isinstance(block, TextBlock):
             self._more, self._place = block.pieces.append, block.index
-            self._expect_text()
+            self._expect(AnthropicStreamDecoder._more_text)
         if made is not None:
             events.append(made)
         elif delta.type not in KNOWN_DELTAS:

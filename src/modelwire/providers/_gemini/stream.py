@@ -95,7 +95,7 @@ class GeminiStreamDecoder(FrameDecoder[SseFramer]):
         if told:
             raise told
 
-    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+    def _more_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
         chunk = _text_chunk(frame)
         piece = chunk.candidates[0].content.parts[0]
         if not piece.text or not self._candidates[0].more(piece, events):
@@ -128,7 +128,7 @@ class GeminiStreamDecoder(FrameDecoder[SseFramer]):
             candidate = self._candidates[index] = StreamedCandidate(index, self._answer)
         candidate.add(wire, events)
         if not index and candidate.writing:
-            self._expect_text()
+            self._expect(GeminiStreamDecoder._more_text)
         tokens = decode.logprobs(wire.logprobs_result)
         if tokens:
             events.append(LogprobsDelta(logprobs=tokens, choice=index))

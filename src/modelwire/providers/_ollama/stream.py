@@ -60,7 +60,7 @@ class OllamaStreamDecoder(FrameDecoder[NdjsonFramer]):
             self._raise_after(events, StreamInterruptedError(f"{ORIGIN}: {what}"))
         return events
 
-    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+    def _more_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
         line = _text_line(frame)
         if line.done:
             return False
@@ -96,7 +96,7 @@ class OllamaStreamDecoder(FrameDecoder[NdjsonFramer]):
         if line.done:
             self._finish(line, events)
         elif message is not None and message.content:
-            self._expect_text()
+            self._expect(OllamaStreamDecoder._more_text)
 
     def _call(self, call: FunctionCall, events: list[StreamEvent]) -> None:
         """A call comes whole."""

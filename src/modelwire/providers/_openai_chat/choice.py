@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         WireEnvelope,
         WireLegacyCall,
     )
-    from modelwire.types import Citation, StreamEvent
+    from modelwire.types import Citation, ReasoningDelta, StreamEvent, ToolCallDelta
 
 Raw = msgspec.Raw
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -56,6 +56,8 @@ class StreamedChoice:
         self._refusal: list[str] = []
         self._audio: list[WireAudio] = []
         self._last_key: object = 0
+        self.last_call: int | None = None
+        """The index under which the last fragment of a call came."""
         self._by_index: dict[int, object] = {}
         self._extra: dict[object, dict[str, Raw]] = {}
         self._filtered = b""
@@ -109,10 +111,14 @@ class StreamedChoice:
         self._details += [raw.copy() for raw in delta.reasoning_details or ()]
         if text:
             self._reasoning_field = self._reasoning_field or field
-            self._reasoning.append(text)
-            events.append(self.builder.reasoning(text))
+            events.append(self.more_reasoning(text))
         else:
             self.builder.place("reasoning")
+
+    def more_reasoning(self, text: str) -> ReasoningDelta:
+        """More of the open reasoning."""
+        self._reasoning.append(text)
+        return self.builder.reasoning(text)
 
     def _more(self, content: str | list[Raw], answer: WireEnvelope, events: list[StreamEvent]) -> None:
         """Content that is not merely more text."""
@@ -190,6 +196,10 @@ class StreamedChoice:
         if fragment:
             events.append(self.builder.arguments(key, fragment))
 
+    def more_arguments(self, fragment: str) -> ToolCallDelta:
+        """More of the call that the last fragment was of."""
+        return self.builder.arguments(self._last_key, fragment)
+
     def _key(self, call: WireCallDelta, name: str) -> object:
         """What tells this call from others: its index.
 
@@ -203,6 +213,7 @@ class StreamedChoice:
             if name and self._begins(key, call.id, name):
                 key = self._by_index[call.index] = self._fresh_key()
         self._last_key = key
+        self.last_call = call.index
         return key
 
     def _fresh_key(self) -> object:

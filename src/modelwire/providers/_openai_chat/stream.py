@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming. Server-sent event
 from __future__ import annotations
 
 from types import GenericAlias
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -23,10 +23,12 @@ from modelwire.providers._openai_chat.tidy import tidied
 from modelwire.providers._openai_chat.wire import (
     NOTHING,
     Raw,
+    WireCallDelta,
     WireChunk,
     WireChunkChoice,
     WireDelta,
     WireEnvelope,
+    WireFunctionDelta,
     WireLastChunk,
 )
 from modelwire.providers._stream import FrameDecoder, only
@@ -42,15 +44,30 @@ if TYPE_CHECKING:
 _chunk = msgspec.json.Decoder(WireChunk)
 _untidy_chunk = msgspec.json.Decoder(WireChunk, strict=False)
 _last_chunk = msgspec.json.Decoder(WireLastChunk)
+_NO_TEXT = (Literal[""] | None, None)
 _untidy_last_chunk = msgspec.json.Decoder(WireLastChunk, strict=False)
-_text_choice = only(
-    WireChunkChoice,
-    index=(Literal[0], 0),
-    delta=only(WireDelta, content=str),
-    content_filter_results=(Raw, NOTHING),  # in all chunks of Azure
-)
 _ENDS = ("native_finish_reason", "stop_reason")
-_text_chunk = msgspec.json.Decoder(only(WireChunk, "id", "model", choices=GenericAlias(tuple, (_text_choice,)))).decode
+
+
+def _narrow_decode(delta: Any) -> Callable[[bytes], Any]:
+    """For chunks that have nothing but this delta."""
+    choice = only(
+        WireChunkChoice,
+        index=(Literal[0], 0),
+        delta=delta,
+        content_filter_results=(Raw, NOTHING),  # in all chunks of Azure
+    )
+    return msgspec.json.Decoder(only(WireChunk, "id", "model", choices=GenericAlias(tuple, (choice,)))).decode
+
+
+_text_chunk = _narrow_decode(only(WireDelta, content=str))
+_fragment = only(
+    WireCallDelta, index=int, type=(Literal["function"] | None, None), function=only(WireFunctionDelta, arguments=str)
+)
+_arguments_chunk = _narrow_decode(only(WireDelta, tool_calls=GenericAlias(tuple, (_fragment,)), content=_NO_TEXT))
+_reasoning_chunk = _narrow_decode(
+    only(WireDelta, reasoning=(str | None, None), reasoning_content=(str | None, None), content=_NO_TEXT)
+)
 
 
 class ChatStreamDecoder(FrameDecoder[SseFramer]):
@@ -68,7 +85,7 @@ class ChatStreamDecoder(FrameDecoder[SseFramer]):
         self._started = False
         self._more: Callable[[str], None]
         self._index = 0
-        """Where text goes while `_texting`."""
+        """Where text goes while more of it is expected."""
 
     def close(self) -> list[StreamEvent]:
         """The events that the end of the bytes completes.
@@ -91,7 +108,7 @@ class ChatStreamDecoder(FrameDecoder[SseFramer]):
     def _raise_stray(self, lines: Iterable[bytes]) -> None:
         raise_stray(lines, lambda body: error_from_body(body, self._quirks.provider))
 
-    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+    def _more_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
         choice = _text_chunk(frame).choices[0]
         if choice.content_filter_results:
             self._choices[0].filtered(choice.content_filter_results)
@@ -99,6 +116,27 @@ class ChatStreamDecoder(FrameDecoder[SseFramer]):
         if text:
             self._more(text)
             events.append(TextDelta(text=text, index=self._index))
+        return True
+
+    def _more_arguments(self, frame: bytes, events: list[StreamEvent]) -> bool:
+        choice = _arguments_chunk(frame).choices[0]
+        call = choice.delta.tool_calls[0]
+        open_choice = self._choices[0]
+        if call.index != open_choice.last_call:
+            return False
+        if choice.content_filter_results:
+            open_choice.filtered(choice.content_filter_results)
+        if call.function.arguments:
+            events.append(open_choice.more_arguments(call.function.arguments))
+        return True
+
+    def _more_reasoning(self, frame: bytes, events: list[StreamEvent]) -> bool:
+        choice = _reasoning_chunk(frame).choices[0]
+        if choice.content_filter_results:
+            self._choices[0].filtered(choice.content_filter_results)
+        text = choice.delta.reasoning or choice.delta.reasoning_content
+        if text:
+            events.append(self._choices[0].more_reasoning(text))
         return True
 
     def _on_frame(self, frame: bytes, events: list[StreamEvent]) -> None:
@@ -180,9 +218,17 @@ class ChatStreamDecoder(FrameDecoder[SseFramer]):
         if wire.finish_reason:  # some servers send an empty one on every chunk
             choice.raw_reason = wire.finish_reason
             choice.finished = True
-        elif wire.delta is not None and not wire.index and choice.takes_text(wire.delta):
+        elif wire.delta is not None and not wire.index:
+            self._expect_more(wire.delta, choice)
+
+    def _expect_more(self, delta: WireDelta, choice: StreamedChoice) -> None:
+        if choice.takes_text(delta):
             self._more, self._index = choice.more_text()
-            self._expect_text()
+            self._expect(ChatStreamDecoder._more_text)
+        elif delta.tool_calls:
+            self._expect(ChatStreamDecoder._more_arguments)
+        elif (delta.reasoning or delta.reasoning_content) and not (delta.content or delta.reasoning_details):
+            self._expect(ChatStreamDecoder._more_reasoning)
 
     def _untidy(self, frame: bytes, error: Exception) -> WireChunk:
         told = error_from_body(frame, self._quirks.provider)

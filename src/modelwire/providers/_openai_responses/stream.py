@@ -120,7 +120,7 @@ class ResponsesStreamDecoder(FrameDecoder[SseFramer]):
         """What the last delta of text belonged to."""
         self._more: Callable[[str], None]
         self._place = 0
-        """Where such text goes while `_texting`."""
+        """Where such text goes while more text is expected."""
         self._started = False
 
     def close(self) -> list[StreamEvent]:
@@ -141,7 +141,7 @@ class ResponsesStreamDecoder(FrameDecoder[SseFramer]):
 
     # ------------------------------------------------------------------ one event
 
-    def _on_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
+    def _more_text(self, frame: bytes, events: list[StreamEvent]) -> bool:
         event = _text_event(frame)
         if event.output_index != self._item_index or event.content_index != self._part_index:
             return False
@@ -301,7 +301,7 @@ class ResponsesStreamDecoder(FrameDecoder[SseFramer]):
             if event.output_index is not None and event.content_index is not None:
                 self._item_index, self._part_index = event.output_index, event.content_index
                 self._more, self._place = slot.pieces.append, slot.index
-                self._expect_text()
+                self._expect(ResponsesStreamDecoder._more_text)
             events.append(slot.text(event.delta))
 
     def on_text_done(self, event: WireEvent, events: list[StreamEvent]) -> None:
