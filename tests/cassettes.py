@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import msgspec
+from msgspec.structs import replace
 
 from modelwire import ConnectionFailedError, ModelTimeoutError, OpenAIChatCompletionClient, Recorder, Timeouts
 from modelwire.protocols import HttpRequest
@@ -82,4 +83,4 @@ async def recorded(path: Path, *replies: Reply | Exception, requests: Sequence[H
 
 
 def body(value: Any) -> HttpRequest:
-    return POST._replace(body=json.dumps(value).encode())
+    return replace(POST, body=json.dumps(value).encode())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from modelwire import (
     ConnectionFailedError,
@@ -92,12 +93,12 @@ async def test_no_credential_is_in_the_file_wherever_it_stood(path: Path) -> Non
     ]
     assert (await Player(path).send(request, LIMITS)).status == 401
     other = [(name, value.replace(secret, b"sk-other-key-of-ci")) for name, value in request.headers]
-    again = request._replace(headers=other, body=request.body.replace(secret, b"sk-other-key-of-ci"))
+    again = replace(request, headers=other, body=request.body.replace(secret, b"sk-other-key-of-ci"))
     assert (await Player(path).send(again, LIMITS)).status == 401
 
 
 async def test_a_key_in_an_error_of_the_transport_is_hidden(path: Path) -> None:
-    request = POST._replace(headers=[(b"x-api-key", KEY.encode())])
+    request = replace(POST, headers=[(b"x-api-key", KEY.encode())])
     await recorded(path, ConnectionFailedError(f"proxy refused {KEY}"), requests=[request])
 
     assert KEY not in text_of(path)
@@ -111,7 +112,7 @@ async def test_redact_hides_what_is_in_bodies_on_both_sides(path: Path) -> None:
     await Recorder(path, transport=transport, redact=redact).send(body({"ask": "Ms. Grün 1111-2222"}), LIMITS)
     request = msgspec.json.encode({"ask": "Ms. Grün 3333-4444"})
 
-    response = await Player(path, redact=redact).send(POST._replace(body=request), LIMITS)
+    response = await Player(path, redact=redact).send(replace(POST, body=request), LIMITS)
 
     assert response.body == b"card ********* of *********"
     assert not re.search(r"Gr|1111|1234|5678", text_of(path).replace("*", ""))
@@ -128,7 +129,7 @@ async def test_strict_matching_is_in_any_order_and_each_once(path: Path) -> None
     asked = [body({"n": 1, "m": 2}), body({"n": 2}), body({"n": 1, "m": 2})]
     await recorded(path, Reply(body=b"1"), Reply(body=b"2"), Reply(body=b"3"), requests=asked)
     player = Player(path)
-    otherwise = POST._replace(body=b'{ "m": 2,\n "n": 1 }')  # the same JSON
+    otherwise = replace(POST, body=b'{ "m": 2,\n "n": 1 }')  # the same JSON
 
     assert player.unplayed == 3
     assert [(await player.send(one, LIMITS)).body for one in (asked[1], otherwise, asked[0])] == [b"2", b"1", b"3"]
@@ -141,7 +142,7 @@ async def test_strict_matching_is_in_any_order_and_each_once(path: Path) -> None
 
 @pytest.mark.parametrize(
     "other",
-    [body({"n": 1.0}), body({"n": True}), body({"n": "1"}), body({"N": 1}), body([1]), POST._replace(body=b"n")],
+    [body({"n": 1.0}), body({"n": True}), body({"n": "1"}), body({"N": 1}), body([1]), replace(POST, body=b"n")],
     ids=lambda other: other.body.decode(),
 )
 async def test_strict_matching_knows_kinds_of_json(path: Path, other: HttpRequest) -> None:
@@ -176,13 +177,13 @@ async def test_a_request_that_is_not_on_record_is_told_from_the_nearest(path: Pa
     with pytest.raises(
         NotRecordedError, match=r'url: recorded "https://api.example.com/v1/chat\?a=1", now "https://b/"'
     ):
-        await player.send(body(near)._replace(url="https://b/"), LIMITS)
+        await player.send(replace(body(near), url="https://b/"), LIMITS)
     with pytest.raises(NotRecordedError, match=r"\n  \.\.\.$"):
         await player.send(body({str(number): number for number in range(20)}), LIMITS)
 
 
 async def test_sequential_matching_goes_in_order_whatever_the_body(path: Path) -> None:
-    other = POST._replace(url="https://api.example.com/v1/other")
+    other = replace(POST, url="https://api.example.com/v1/other")
     await recorded(path, Reply(body=b"1"), Reply(body=b"2"), requests=[body({"at": 1}), other])
     player = Player(path, match="sequential")
 
@@ -314,7 +315,7 @@ async def test_what_is_too_large_is_not_recorded_and_said_so(path: Path) -> None
     with pytest.raises(ProtocolError, match="answer is larger"):
         await recorder.send(POST, LIMITS)
     with pytest.raises(ProtocolError, match="request is larger"):
-        await recorder.send(POST._replace(body=b"x" * 101), LIMITS)
+        await recorder.send(replace(POST, body=b"x" * 101), LIMITS)
 
     assert transport.open == 0
     assert not is_there(path)

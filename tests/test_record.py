@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from modelwire import (
     AnthropicChatCompletionClient,
@@ -175,9 +176,9 @@ async def test_whole_answers_and_streams_answer_both_verbs(path: Path, verb: str
 async def test_pieces_that_are_no_text_come_back(path: Path) -> None:
     whole = "Grüße".encode()
     pieces = [whole[:3], whole[3:], b"\xff\x00", b""]
-    await recorded(path, Reply(body=pieces), requests=[POST._replace(body=b"\xff")])
+    await recorded(path, Reply(body=pieces), requests=[replace(POST, body=b"\xff")])
 
-    stream = await Player(path).stream(POST._replace(body=b"\xff"), LIMITS)
+    stream = await Player(path).stream(replace(POST, body=b"\xff"), LIMITS)
 
     assert [piece async for piece in stream] == pieces
     (line,) = lines(path)
@@ -187,7 +188,7 @@ async def test_pieces_that_are_no_text_come_back(path: Path) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"plain", b'{"a":\n1}', b"[1, 2.50]", b'{"\\ud800":1}'])
 async def test_any_body_of_a_request_is_kept_to_the_byte(path: Path, body: bytes) -> None:
-    request = POST._replace(body=body, method="GET")
+    request = replace(POST, body=body, method="GET")
     await recorded(path, Reply(body=b"ok"), requests=[request])
 
     assert (await Player(path).send(request, LIMITS)).body == b"ok"

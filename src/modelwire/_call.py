@@ -148,7 +148,9 @@ class Call:
     def error_of(self, response: HttpResponse) -> errors.ModelClientError:
         """The error that an answer stands for."""
         # Secrets go first: the error quotes the beginning of the body, which may end in the middle of one.
-        return self.client.codec.decode_error(response._replace(body=self._without_secrets(response.body)))
+        return self.client.codec.decode_error(
+            msgspec.structs.replace(response, body=self._without_secrets(response.body))
+        )
 
     def _redact(self, error: errors.ModelClientError) -> None:
         message = self._without_secrets(error.message.encode())
@@ -303,11 +305,14 @@ class PlainCall(WholeCall):
         self.client.note_usage(result.usage, self.request)
         # Completed in place: the codec has just made it for this call, and nobody else has seen it.
         facts = self.facts
-        _set(result, "request_id", facts.request_id or result.request_id)
         _set(result, "attempts", self.attempts)
         _set(result, "timing", _timing(result.timing, self.ended - self.started, None))
-        _set(result, "rate_limit", facts.rate_limit)
-        _set(result, "dropped_options", self.dropped)
+        if facts.request_id:
+            _set(result, "request_id", facts.request_id)
+        if facts.rate_limit:
+            _set(result, "rate_limit", facts.rate_limit)
+        if self.dropped:
+            _set(result, "dropped_options", self.dropped)
         return result
 
 

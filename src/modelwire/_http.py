@@ -131,13 +131,12 @@ def _count(value: bytes | None) -> int | None:
 
 def x_ratelimit(headers: Mapping[bytes, bytes]) -> RateLimit | None:
     """The widespread `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` headers."""
-    requests, tokens = _x_window(headers, _OF_REQUESTS), _x_window(headers, _OF_TOKENS)
+    get = headers.get
+    limit, remaining, reset = map(get, _OF_REQUESTS)
+    requests = window(limit, remaining, None if reset is None else _seconds(reset))
+    limit, remaining, reset = map(get, _OF_TOKENS)
+    tokens = window(limit, remaining, None if reset is None else _seconds(reset))
     return RateLimit(requests=requests, tokens=tokens) if requests or tokens else None
-
-
-def _x_window(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> RateLimitWindow | None:
-    limit, remaining, reset = map(headers.get, names)
-    return window(limit, remaining, None if reset is None else _seconds(reset))
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from modelwire.types import Attempt, ChatRequest, CreateResult, RateLimit, Reasoning, StreamEvent
 
 
-class HttpRequest(NamedTuple):
+class HttpRequest(msgspec.Struct, frozen=True):
     """One HTTP request, complete but for its credentials."""
 
     url: str
@@ -30,7 +32,7 @@ class HttpRequest(NamedTuple):
         return f"HttpRequest({self.method} {url}, {len(self.headers)} headers, {len(self.body)} bytes)"
 
 
-class HttpResponse(NamedTuple):
+class HttpResponse(msgspec.Struct, frozen=True):
     """A whole answer."""
 
     status: int
@@ -42,7 +44,7 @@ class HttpResponse(NamedTuple):
     closed. Their `started` counts from the call of the transport."""
 
 
-class HttpFacts(NamedTuple):
+class HttpFacts(msgspec.Struct, frozen=True):
     """What an answer's headers say about the call rather than the content."""
 
     request_id: str | None = None

@@ -31,7 +31,7 @@ from modelwire.protocols import HttpResponse
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Self
 
     from modelwire._transport.fast.connection import Connection
@@ -115,6 +115,8 @@ class FastCore:
         self._tls: ssl.SSLContext | None = None
         self._pool: Pool | None = None
         self._loop: Any = None
+        self._running_loop: Callable[[], Any] = lambda: None
+        """asyncio's loop that runs here; none within trio, whose own is looked up each time."""
         self._new_pool = partial(
             Pool,
             limit=max_connections,
@@ -133,17 +135,20 @@ class FastCore:
 
         Raises `RuntimeError` after `aclose`, and in another event loop than before, while that one lives.
         """
+        pool = self._pool
+        if pool is not None and self._running_loop() is self._loop:
+            return pool
         if self._closed:
             raise RuntimeError("This client is closed: make a new one.")
-        asyncio = sys.modules.get("asyncio")  # not imported for this: trio does without
-        loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001  # documented, but for its underscore
-        if self._pool is not None and self._loop is loop and loop is not None:
-            return self._pool
-        return self._of_loop(asyncio, loop)
+        return self._of_loop()
 
-    def _of_loop(self, asyncio: Any, loop: Any) -> Pool:
+    def _of_loop(self) -> Pool:
+        asyncio = sys.modules.get("asyncio")  # not imported for this: trio does without
+        if asyncio is not None:
+            self._running_loop = asyncio._get_running_loop  # noqa: SLF001  # documented, but for its underscore
+        loop = self._running_loop()
         # trio can run as a guest inside asyncio's loop; then there is a loop, but no task of it.
-        if loop is None or asyncio.current_task() is None:
+        if loop is None or asyncio is None or asyncio.current_task() is None:
             import trio  # noqa: PLC0415  # who runs it has it
 
             loop = trio.lowlevel.current_trio_token()

@@ -68,7 +68,7 @@ class Response:
         self.headers: dict[bytes, bytes] = {}
         """Names in lower case; of a repeated header, the last."""
         self.raw_headers: list[tuple[bytes, bytes]] = []
-        """All, as they came."""
+        """All, in the order in which they came."""
         self.pieces: list[bytes] = []
         self.started = False
         """Whether any byte of the answer came."""
@@ -144,7 +144,7 @@ class Response:
             raise _StopError  # bytes behind the answer are not read, whatever they say
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))  # nothing else: it is called for each
+        self._fields.append((name.lower(), value))  # nothing else: it is called for each
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
@@ -160,7 +160,7 @@ class Response:
             self._refuse(f"HTTP version {self._parser.get_http_version()}")
             raise _StopError
         self.raw_headers = fields
-        self.headers = headers = {name.lower(): value for name, value in fields}
+        self.headers = headers = dict(fields)
         coding = headers.get(b"transfer-encoding")
         if coding is not None and (coding.lower() != b"chunked" or _codings(fields) > 1):
             self._refuse("a transfer-encoding other than chunked")
@@ -206,7 +206,7 @@ def _size(fields: list[tuple[bytes, bytes]]) -> int:
 
 
 def _codings(fields: list[tuple[bytes, bytes]]) -> int:
-    return sum(name.lower() == b"transfer-encoding" for name, _ in fields)
+    return sum(name == b"transfer-encoding" for name, _ in fields)
 
 
 class Decompressor:
