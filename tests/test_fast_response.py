@@ -154,7 +154,7 @@ def test_the_next_answer_begins_anew() -> None:
 
 def test_the_answer_to_head_has_no_body() -> None:
     response = Response()
-    response.begin(head_only=True)
+    response.head_only = True
     response.feed(OK + b"content-length: 3\r\n\r\n")
     assert (response.status, response.complete, response.error, response.reusable) == (200, True, "", False)
 

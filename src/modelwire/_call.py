@@ -266,15 +266,9 @@ class Call:
 class WholeCall(Call):
     """A call that waits for one whole answer."""
 
-    async def answer(self, read: Callable[[bytes], T]) -> T:
-        """Send until there is an answer, and `read` its body."""
-        try:
-            if self.bounded:
-                return await self.within_bounds(partial(self._attempts, read))
-            return await self._attempts(read)
-        except BaseException as error:
-            self.log_failure(error)
-            raise
+    def answer(self, read: Callable[[bytes], T]) -> Awaitable[T]:
+        """Send until there is an answer, and `read` its body. Whoever awaits this logs a failure."""
+        return self.within_bounds(partial(self._attempts, read)) if self.bounded else self._attempts(read)
 
     async def _attempts(self, read: Callable[[bytes], T]) -> T:
         client = self.client
@@ -300,7 +294,11 @@ class PlainCall(WholeCall):
 
     async def run(self) -> CreateResult:
         """The model's answer; see `ChatCompletionClient.create`."""
-        result = await self.answer(self.client.codec.decode)
+        try:
+            result = await self.answer(self.client.codec.decode)
+        except BaseException as error:
+            self.log_failure(error)
+            raise
         self.log(result.usage, result.finish_reason)
         self.client.note_usage(result.usage, self.request)
         # Completed in place: the codec has just made it for this call, and nobody else has seen it.
@@ -321,7 +319,11 @@ class CountCall(WholeCall):
 
     async def run(self, codec: CountingCodec) -> TokenCount:
         """The provider's count; see `ChatCompletionClient.count_tokens_remote`."""
-        count = TokenCount(await self.answer(codec.decode_count), "provider")
+        try:
+            count = TokenCount(await self.answer(codec.decode_count), "provider")
+        except BaseException as error:
+            self.log_failure(error)
+            raise
         self.log(None, None, counted=count)
         return count
 

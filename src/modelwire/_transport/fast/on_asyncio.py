@@ -177,7 +177,7 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         self._resting = False
         response = self.response
         if head_only:
-            response.begin(head_only=True)
+            response.head_only = True  # it is not used again after that
         self.served += 1
         transport = self._transport
         if transport is None:

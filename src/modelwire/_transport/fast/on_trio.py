@@ -66,7 +66,7 @@ class TrioConnection:
         """Send a request and wait for the head of its answer."""
         response = self.response
         if head_only:
-            response.begin(head_only=True)
+            response.head_only = True  # it is not used again after that
         self.served += 1
         failure = await self._write(head, body, timeouts.write)
         if failure is not None:

@@ -40,7 +40,6 @@ class Response:
 
     __slots__ = (
         "_fields",
-        "_head_only",
         "_interim",
         "_parser",
         "_silent",
@@ -48,6 +47,7 @@ class Response:
         "complete",
         "error",
         "head",
+        "head_only",
         "headers",
         "pieces",
         "raw_headers",
@@ -60,10 +60,21 @@ class Response:
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         # Some servers fill chunk sizes up with spaces; h11 takes them too.
         self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
+        self.head_only = False
+        """Whether the answer has no body, since the request was a `HEAD`."""
+        self.error = ""
+        """Why the bytes are no HTTP; nothing is fed any more."""
+        self.reusable = True
+        """Whether the connection may carry another request, once `complete`."""
+        self._interim = False
+        self._until_close = False
+        self._fields: list[tuple[bytes, bytes]] = []
+        # Bytes since the last piece of the body, or since the beginning.
+        self._silent = 0
         self.begin()
 
-    def begin(self, *, head_only: bool = False) -> None:
-        """Be ready for the answer to one more request; `head_only` to one whose answer has no body (`HEAD`)."""
+    def begin(self) -> None:
+        """Be ready for the answer to one more request. All else is as new where the last one left it `reusable`."""
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         """Names in lower case; of a repeated header, the last."""
@@ -74,16 +85,6 @@ class Response:
         """Whether any byte of the answer came."""
         self.head = False
         self.complete = False
-        self.error = ""
-        """Why the bytes are no HTTP; nothing is fed any more."""
-        self.reusable = True
-        """Whether the connection may carry another request, once `complete`."""
-        self._head_only = head_only
-        self._interim = False
-        self._until_close = False
-        self._fields: list[tuple[bytes, bytes]] = []
-        # Bytes since the last piece of the body, or since the beginning.
-        self._silent = 0
 
     def take(self) -> bytes:
         """The pieces of the body that have come, as one."""
@@ -166,7 +167,7 @@ class Response:
             self._refuse("a transfer-encoding other than chunked")
             raise _StopError
         self.head = True
-        if self._head_only:
+        if self.head_only:
             self.complete = True
             self.reusable = False  # llhttp cannot be told that no body follows; it would read the next answer as one
             raise _StopError
