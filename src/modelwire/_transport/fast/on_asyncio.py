@@ -250,8 +250,8 @@ class AsyncioConnection(asyncio.BufferedProtocol):
 
     # Waiting -------------------------------------------------------------------------------------------------------
 
-    async def _wait(self, limit: float | None) -> bool:
-        """Wait for something new; whether the time was over first."""
+    def _wait(self, limit: float | None) -> asyncio.Future[bool]:
+        """Something new; the result is whether the time was over first."""
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter = waiter
         if limit is None:
@@ -263,14 +263,12 @@ class AsyncioConnection(asyncio.BufferedProtocol):
             elif self._fires > deadline:
                 self._timer.cancel()
                 self._timer, self._fires = self._loop.call_at(deadline, self._on_timer), deadline
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
+        return waiter
 
     def _wake(self, *, over: bool = False) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(over)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():  # it may have been cancelled
+            waiter.set_result(over)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -317,10 +315,10 @@ class AsyncioConnection(asyncio.BufferedProtocol):
             if self._ahead >= READ_AHEAD and self._transport is not None and not self._held:
                 self._held = True
                 self._transport.pause_reading()
-        elif (
-            response.pieces or response.complete or response.error or (self._head_awaited and response.head)
-        ) and not waiter.done():
-            waiter.set_result(False)
+        elif response.pieces or response.complete or response.error or (self._head_awaited and response.head):
+            self._waiter = None
+            if not waiter.done():  # it may have been cancelled
+                waiter.set_result(False)
 
     def eof_received(self) -> None:
         """The server sends no more; asyncio closes the connection then."""
