@@ -46,6 +46,11 @@ def frames(framer: SseFramer | NdjsonFramer, pieces: Iterable[bytes]) -> list[by
     return [frame for piece in pieces for frame in framer.feed(piece)]
 
 
+def by_events(data: bytes) -> list[bytes]:
+    """As servers write: cut behind each empty line."""
+    return re.split(rb"(?<=\n\n)", data)
+
+
 def by_bytes(data: bytes) -> list[bytes]:
     return [data[index : index + 1] for index in range(len(data))]
 
@@ -66,6 +71,13 @@ LINE_PIECES = [
     ),
     *(b"id: 1", b"retry: 5", b" ", b"x", b"\xc3\xa9", b"\xff", b"\0", b"[DONE]", b"{", b'{"a": 1}', BOM, b"\xef\xbb"),
     *(b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r"),
+    *(
+        b"data: 1\n\n",
+        b"event: e\ndata: 2\n\n",
+        b"event: e\ndata: \r3\n\n",
+        b"event: e\nid: 4\n\n",
+        b"event:data: 5\n\n",
+    ),
 ]
 STREAMS = st.lists(st.sampled_from(LINE_PIECES), max_size=40).map(b"".join)
 PLACES = st.lists(st.integers(0, 200), max_size=12)
@@ -86,6 +98,7 @@ def test_events_are_those_of_the_standard_wherever_the_bytes_are_cut(stream: byt
     assert frames(SseFramer(), cut(stream, places)) == expected
     assert frames(SseFramer(), [stream]) == expected
     assert frames(SseFramer(), by_bytes(stream)) == expected
+    assert frames(SseFramer(), by_events(stream)) == expected
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ _LINE = 40
 """Bytes that a line costs beside its own: an object that is kept. Without them the bound would be a twentieth of the
 memory that lines of two bytes take."""
 
-_CR = b"\r"[0]
-"""A number, because `in` takes a tenth of the time that it takes with `bytes`."""
+_CR, _LF = b"\r\n"
+"""Numbers, because `in` takes a tenth of the time that it takes with `bytes`."""
 _BOM = b"\xef\xbb\xbf"
 _STRAY = b'{}[]<> \t"'
 """First bytes of lines that belong to JSON or to a web page; a field of an event begins with a letter."""
@@ -56,6 +56,7 @@ class SseFramer:
         "_first",
         "_parts",
         "_parts_size",
+        "_pending",
         "_places",
         "_stray_size",
         "stray",
@@ -70,6 +71,8 @@ class SseFramer:
         self._parts_size = 0
         self._cr = False
         self._first: bytes | None = b""
+        self._pending = True
+        """Whether anything of what came may matter to what is next: part of a line or of an event, or stray lines."""
         self.stray: list[bytes] = []
         self._stray_size = 0
         self._places: list[int] = []
@@ -80,6 +83,22 @@ class SseFramer:
 
         Raises `ProtocolError` for an event that is too large.
         """
+        if not self._pending:
+            # One event with one line of data, and its name or not: what a server writes, if nothing between gathers it.
+            start, end = 6, chunk.find(b"\n")
+            if chunk[:6] == b"event:":
+                start, end = end + 7, chunk.find(b"\n", end + 1)
+            if (
+                end == len(chunk) - 2
+                and chunk[-1] == _LF
+                and chunk[start - 6 : start] == b"data: "
+                and _CR not in chunk
+            ):
+                return [chunk[start:-2]]
+        return self._events(chunk)
+
+    def _events(self, chunk: bytes) -> list[bytes]:
+        """The same for a chunk of any kind."""
         if self._first is not None:
             chunk = self._skip_bom(chunk)
         if self.stray:
@@ -89,6 +108,7 @@ class SseFramer:
         else:
             lines = chunk.split(b"\n")
             rest = lines.pop()
+        self._pending = True
         if not lines:
             if rest:
                 self._keep(rest)
@@ -128,6 +148,8 @@ class SseFramer:
             self._counted = self._data_size = 0
         if rest:
             self._keep(rest)
+        elif not data and not self._cr and not self.stray:
+            self._pending = False
         return events
 
     def rest(self) -> bytes:
