@@ -48,7 +48,7 @@ def frames(framer: SseFramer | NdjsonFramer, pieces: Iterable[bytes]) -> list[by
 
 def by_events(data: bytes) -> list[bytes]:
     """As servers write: cut behind each empty line."""
-    return re.split(rb"(?<=\n\n)", data)
+    return re.split(rb"(?<=\n\n)|(?<=\n\r\n)", data)
 
 
 def by_bytes(data: bytes) -> list[bytes]:
@@ -77,6 +77,9 @@ LINE_PIECES = [
         b"event: e\ndata: \r3\n\n",
         b"event: e\nid: 4\n\n",
         b"event:data: 5\n\n",
+        b"data: 6\r\n\r\n",
+        b"data: \r7\r\n\r\n",
+        b"event: e\r\ndata: 8\r\n\r\n",
     ),
 ]
 STREAMS = st.lists(st.sampled_from(LINE_PIECES), max_size=40).map(b"".join)

@@ -88,13 +88,11 @@ class SseFramer:
             start, end = 6, chunk.find(b"\n")
             if chunk[:6] == b"event:":
                 start, end = end + 7, chunk.find(b"\n", end + 1)
-            if (
-                end == len(chunk) - 2
-                and chunk[-1] == _LF
-                and chunk[start - 6 : start] == b"data: "
-                and _CR not in chunk
-            ):
-                return [chunk[start:-2]]
+            if chunk[start - 6 : start] == b"data: ":
+                if end == len(chunk) - 2 and chunk[-1] == _LF and _CR not in chunk:
+                    return [chunk[start:-2]]
+                if end == len(chunk) - 3 and chunk[-4:] == b"\r\n\r\n" and chunk.find(_CR) == end - 1:
+                    return [chunk[start:-4]]
         return self._events(chunk)
 
     def _events(self, chunk: bytes) -> list[bytes]:
