@@ -67,15 +67,19 @@ class Exchange:
         if connection is None:
             return b""
         response = self.response
-        if not response.pieces:
-            try:
-                failure = await connection.receive(limit)
-            except BaseException:
-                self.close()
-                raise
-            if failure is not None:
-                self.close()
-                return failure
+        while not response.pieces and not response.complete:
+            failure = Failure("protocol", response.error) if response.error else connection.failure
+            if failure is None:
+                try:
+                    over = await connection.wait(limit)
+                except BaseException:
+                    self.close()
+                    raise
+                if not over:
+                    continue
+                failure = Failure("read")
+            self.close()
+            return failure
         data = response.take()
         if response.complete:
             self.close()

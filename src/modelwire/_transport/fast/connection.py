@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable
 
     from modelwire._transport.fast.response import Response
     from modelwire.protocols import Timeouts
@@ -44,6 +45,8 @@ class Connection(Protocol):
     response: Response
     alive: bool
     """Whether it can be used; it turns false by itself where the event loop notices that the server closed it."""
+    failure: Failure | None
+    """Why nothing more will come."""
     served: int
     """Requests that were sent over it."""
     idle_since: float
@@ -53,8 +56,8 @@ class Connection(Protocol):
         """Send a request and wait for the head of its answer."""
         ...
 
-    async def receive(self, limit: float | None) -> Failure | None:
-        """Wait for the next piece of the body, or its end; at most `limit` seconds."""
+    def wait(self, limit: float | None) -> Awaitable[bool]:
+        """Wait for more of the body, or a `failure`, at most `limit` seconds; whether the time was over first."""
         ...
 
     def rest(self) -> bool:

@@ -119,7 +119,6 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         "_ahead",
         "_buffer",
         "_deadline",
-        "_failure",
         "_fires",
         "_head_awaited",
         "_held",
@@ -132,6 +131,7 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         "_transport",
         "_waiter",
         "alive",
+        "failure",
         "idle_since",
         "origin",
         "response",
@@ -156,7 +156,7 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._head_awaited = False
-        self._failure: Failure | None = None
+        self.failure: Failure | None = None
         self._paused = False
         self._left = 0
         """Bytes of the request that the operating system had not taken when the timer last looked."""
@@ -181,7 +181,7 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         self.served += 1
         transport = self._transport
         if transport is None:
-            return self._failure
+            return self.failure
         if len(body) <= SMALL:
             transport.write(head + body)
         else:
@@ -189,8 +189,8 @@ class AsyncioConnection(asyncio.BufferedProtocol):
             transport.write(body)
         self._head_awaited = True
         while not response.head:
-            if self._failure is not None:
-                return self._failure
+            if self.failure is not None:
+                return self.failure
             if response.error:
                 return Failure("protocol", response.error)
             if self._paused:
@@ -202,19 +202,10 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         self._head_awaited = False
         return None
 
-    async def receive(self, limit: float | None) -> Failure | None:
-        """Wait for the next piece of the body, or its end."""
-        response = self.response
-        if not response.pieces:
-            self._go_on()
-        while not response.pieces and not response.complete:
-            if response.error:
-                return Failure("protocol", response.error)
-            if self._failure is not None:
-                return self._failure
-            if await self._wait(limit):
-                return Failure("read")
-        return None
+    def wait(self, limit: float | None) -> asyncio.Future[bool]:
+        """Wait for more of the body, or a failure; whether the time was over first."""
+        self._go_on()
+        return self._wait(limit)
 
     def rest(self) -> bool:
         """Become idle."""
@@ -287,8 +278,8 @@ class AsyncioConnection(asyncio.BufferedProtocol):
             self._timer = self._loop.call_at(self._fires, self._on_timer)
 
     def _fail(self, failure: Failure) -> None:
-        if self._failure is None:
-            self._failure = failure
+        if self.failure is None:
+            self.failure = failure
         self._wake()
 
     # What the event loop calls -------------------------------------------------------------------------------------

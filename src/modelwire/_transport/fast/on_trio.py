@@ -49,7 +49,18 @@ class TrioNetwork:
 class TrioConnection:
     """Implements `Connection`."""
 
-    __slots__ = ("_poll", "_reading", "_socket", "_stream", "alive", "idle_since", "origin", "response", "served")
+    __slots__ = (
+        "_poll",
+        "_reading",
+        "_socket",
+        "_stream",
+        "alive",
+        "failure",
+        "idle_since",
+        "origin",
+        "response",
+        "served",
+    )
 
     def __init__(
         self, origin: Origin, plain: trio.SocketStream, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -57,6 +68,7 @@ class TrioConnection:
         self.origin = origin
         self.response = Response()
         self.alive = True
+        self.failure: Failure | None = None
         self.served = 0
         self.idle_since = 0.0
         self._socket = plain.socket
@@ -80,17 +92,10 @@ class TrioConnection:
                 return failure
         return None
 
-    async def receive(self, limit: float | None) -> Failure | None:
-        """Wait for the next piece of the body, or its end."""
-        response = self.response
-        deadline = math.inf if limit is None else trio.current_time() + limit
-        while not response.pieces and not response.complete:
-            if response.error:
-                return Failure("protocol", response.error)
-            failure = await self._read("read", deadline)
-            if failure is not None:
-                return failure
-        return None
+    async def wait(self, limit: float | None) -> bool:
+        """Wait for more of the body, or a failure; whether the time was over first."""
+        self.failure = await self._read("read", math.inf if limit is None else trio.current_time() + limit)
+        return False
 
     def rest(self) -> bool:
         """Become idle."""
