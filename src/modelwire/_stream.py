@@ -66,14 +66,16 @@ class EventStream:
     async def __anext__(self) -> StreamEvent:
         for event in self._ready:
             return event
-        if not await self.fill():
+        batch = await self._fill()
+        if not batch:
             raise StopAsyncIteration
-        return next(self._ready)
+        self._ready = ready = iter(batch)
+        return next(ready)
 
-    async def fill(self) -> bool:
-        """Wait for more events; `False` at the end."""
+    async def _fill(self) -> Sequence[StreamEvent]:
+        """Wait for the next events; none at the end."""
         if self._ended:
-            return False
+            return ()
         try:
             batch = await self._more()
         except BaseException as error:
@@ -82,14 +84,14 @@ class EventStream:
             raise
         if not batch or self._ended:  # at the end, or closed by another task meanwhile
             await self.aclose()
-            return False
-        self._ready = iter(batch)
+            return ()
         self._seen += batch
-        return True
+        return batch
 
-    async def batch(self) -> list[StreamEvent]:
+    def batch(self) -> Awaitable[Sequence[StreamEvent]]:
         """The events that have come, or else the next ones; none at the end. For clients that pass a stream on."""
-        return list(self._ready) or (list(self._ready) if await self.fill() else [])
+        come = list(self._ready)
+        return _known(come) if come else self._fill()
 
     @property
     def result(self) -> CreateResult:
@@ -116,6 +118,10 @@ class EventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _known(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+    return events
 
 
 class _Made(EventStream):
@@ -183,8 +189,10 @@ class TextStream:
                     result = events.result
                     await events.aclose()
                     return result
-            if not await events.fill():
+            batch = await events._fill()  # noqa: SLF001
+            if not batch:
                 raise StopAsyncIteration
+            events._ready = iter(batch)  # noqa: SLF001
 
     async def aclose(self) -> None:
         """End the stream and give its connection back; repeatable."""

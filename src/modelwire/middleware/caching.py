@@ -425,14 +425,16 @@ class _CachedStream(EventStream):
         self._source: EventStream | None = None
         self._next: Callable[[], Awaitable[Sequence[StreamEvent]]]
 
-    async def _more(self) -> Sequence[StreamEvent]:
-        if self._source is None:
-            self._source = source = await self._open()
-            # What `batch` adds to the streams of this module is done by this one already, for each event.
-            self._next = source._more if isinstance(source, _OWN) else source.batch  # noqa: SLF001
-            if self._ended:  # closed by another task meanwhile
-                await source.aclose()
-                return ()
+    def _more(self) -> Awaitable[Sequence[StreamEvent]]:
+        return self._first() if self._source is None else self._next()
+
+    async def _first(self) -> Sequence[StreamEvent]:
+        self._source = source = await self._open()
+        # What `batch` adds to the streams of this module is done by this one already, for each event.
+        self._next = source._more if isinstance(source, _OWN) else source.batch  # noqa: SLF001
+        if self._ended:  # closed by another task meanwhile
+            await source.aclose()
+            return ()
         return await self._next()
 
     async def _release(self) -> None:

@@ -254,7 +254,7 @@ class _FallbackStream(EventStream):
                 raise
             raise course.joined(error) from course.failures[-1].error
         if course.failures and events and isinstance(events[-1], Finish):
-            events[-1] = course.whole(events[-1])
+            return [*events[:-1], course.whole(events[-1])]
         return events
 
     async def _first(self) -> list[StreamEvent]:
