@@ -46,7 +46,7 @@ def test_a_providers_own_word_means_the_portable_one(alias: str) -> None:
     ],
 )
 def test_options_have_one_name(given: dict[str, Any], portable: dict[str, Any]) -> None:
-    assert _options.portable(given) == portable
+    assert _options.portable(_options.flattened(given)) == portable
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_options_have_one_name(given: dict[str, Any], portable: dict[str, Any]) 
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRequestError) as caught:
-        _options.portable(given)
+        _options.portable(_options.flattened(given))
 
     assert caught.value.message.startswith(message)
 

@@ -16,6 +16,7 @@ _ENUM = "text/x.enum"
 _AUTOGEN = frozenset({"json_output", "extra_create_args"})
 _SAYS_NOTHING = ("include_usage", "max_consecutive_empty_chunk_tolerance")
 """AutoGen's words for what happens always."""
+_OF_SEVERAL = frozenset({*_SAYS_NOTHING, "response_mime_type", "json_output"})
 _ELSEWHERE = {
     **dict.fromkeys(("tools", "tool_choice"), "it is an argument of each call: create(messages, tools=...)"),
     **dict.fromkeys(("functions", "function_call"), "pass tools= and tool_choice= to each call"),
@@ -41,20 +42,15 @@ class Resolved(NamedTuple):
 
 
 def portable(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The same options by their portable names; `None`s stay, since they switch a default off.
+    """Options that are `flattened`, by their portable names; `None`s stay, since they switch a default off.
 
     Raises `BadRequestError` where two spellings of one option are given, or a number is out of its range.
     """
-    if not given:
-        return {}
     options: dict[str, Any] = {}
     spelled: dict[str, str] = {}
-    flat = {name: value for name, value in flattened(given).items() if name not in _SAYS_NOTHING}
-    if "response_mime_type" in flat:
-        _mime_type(flat)
-    if "json_output" in flat:
-        _json_output(flat)
-    for spelling, value in flat.items():
+    if not _OF_SEVERAL.isdisjoint(given):
+        given = _each_by_itself(given)
+    for spelling, value in given.items():
         name = ALIASES.get(spelling, spelling)
         if name in spelled and value is not None and options[name] is not None:
             raise BadRequestError(f"{spelled[name]} and {spelling} are the same option; give one of them")
@@ -63,6 +59,16 @@ def portable(given: Mapping[str, Any]) -> dict[str, Any]:
         options[name] = _in_range(name, value)
         spelled[name] = spelling
     return options
+
+
+def _each_by_itself(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without options that stand for others, or for nothing."""
+    flat = {name: value for name, value in given.items() if name not in _SAYS_NOTHING}
+    if "response_mime_type" in flat:
+        _mime_type(flat)
+    if "json_output" in flat:
+        _json_output(flat)
+    return flat
 
 
 def flattened(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import msgspec
 
@@ -69,7 +69,7 @@ _OF_VERSION = re.compile(rb"version|beta")
 _ANY_TEXT = ResponseFormat(type="text")
 
 
-class _Asked(NamedTuple):
+class _Asked(msgspec.Struct, frozen=True):
     """What the options of a call ask for: its own and the client's, by their portable names."""
 
     deadline: float | None
@@ -273,11 +273,14 @@ class ProviderClient(ChatCompletionClient):
         codec = self.codec
         refused = {**asked.lacking, **codec.refused(request, self.model_info)}
         request, left_out = _without_refused_fields(request, refused, codec.provider)
-        kept, dropped = _options.resolve(options, refused, codec.dialect, codec.provider)
-        kept.pop("unsupported", None)
-        if len(kept) != len(options):
-            request = msgspec.structs.replace(request, options=kept)
-        return request, dropped + left_out
+        if refused or "unsupported" in options:
+            resolved = _options.resolve(options, refused, codec.dialect, codec.provider)
+            kept = resolved.options
+            kept.pop("unsupported", None)
+            if len(kept) != len(options):
+                request = msgspec.structs.replace(request, options=kept)
+            left_out = resolved.dropped + left_out
+        return request, left_out
 
     def _messages(self, messages: Sequence[Any]) -> Sequence[Message]:
         """The messages of a call, with the names in them as the settings want them."""
