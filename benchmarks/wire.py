@@ -84,6 +84,51 @@ class Answer(Struct):
     usage: Usage | None = None
 
 
+class PromptDetails(Struct):
+    cached_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class CompletionDetails(Struct):
+    reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class WholeUsage(Usage):
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+
+class WholeMessage(Struct):
+    role: str
+    content: str | None = None
+    refusal: str | None = None
+    annotations: list[dict[str, Any]] | None = None
+    tool_calls: list[Call] | None = None
+
+
+class WholeChoice(Struct):
+    index: int
+    message: WholeMessage
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+
+
+class WholeAnswer(Struct):
+    """All that an answer says, as the SDKs' types and modelwire's result have it."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[WholeChoice]
+    usage: WholeUsage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+
+
 class Delta(Struct):
     content: str | None = None
 
@@ -103,6 +148,7 @@ class Chunk(Struct):
 
 encode = Encoder().encode
 decode_answer = Decoder(Answer).decode
+decode_whole_answer = Decoder(WholeAnswer).decode
 decode_chunk = Decoder(Chunk).decode
 
 
@@ -121,7 +167,7 @@ class Frames:
         return [decode_chunk(frame[6:]) for frame in frames if frame != b"data: [DONE]"]
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: Answer | WholeAnswer) -> str:
     """The text of a whole answer."""
     return answer.choices[0].message.content or ""
 

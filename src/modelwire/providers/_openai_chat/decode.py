@@ -93,7 +93,9 @@ def decode(body: bytes, quirks: Quirks) -> CreateResult:
             status_code=200,
             body=body[: _http.MAX_ERROR_BODY],
         )
-    choices = sorted(answer.choices, key=_index) if len(answer.choices) > 1 else answer.choices
+    choices = answer.choices
+    if len(choices) > 1:
+        choices = sorted(choices, key=_index)
     for choice in choices:
         if choice.error:
             raise error_of_choice(choice.error, quirks)
@@ -399,7 +401,7 @@ def logprobs(wire: WireLogprobs | None) -> list[TokenLogprob] | None:
     return (wire.content or wire.refusal) if wire else None
 
 
-def kept(answer: WireEnvelope, choice: Mapping[str, Raw], quirks: Quirks) -> ProviderData | None:
+def kept(answer: WireEnvelope, choice: Mapping[str, Raw] | None, quirks: Quirks) -> ProviderData | None:
     """What users ask for and modelwire does not model: members of the envelope, and of the first choice."""
     own: dict[str, Raw] = {}
     # Written out, since a loop over the names takes three times as long: a good part of reading a short answer.
@@ -423,9 +425,9 @@ def members(names: Sequence[str], values: Sequence[Raw]) -> dict[str, Raw]:
     return {name: raw.copy() for name, raw in found if raw and (len(raw) > 4 or tells(raw))}
 
 
-def _kept_members(choice: WireChoice) -> dict[str, Raw]:
+def _kept_members(choice: WireChoice) -> dict[str, Raw] | None:
     values = _kept_of_choice(choice)
-    return {} if values == _NO_MEMBERS else members(CHOICE_KEPT, values)
+    return None if values == _NO_MEMBERS else members(CHOICE_KEPT, values)
 
 
 _RARE = tuple(name for name in KEPT if name not in ("service_tier", "system_fingerprint", "created"))
