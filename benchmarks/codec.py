@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MODELWIRE, JSON, STRUCTS = "modelwire", "json and dict", "msgspec, ready structs"
 WHOLE = "msgspec, all members"
 """With as much of an answer as modelwire's result has; the other structs have what the text needs, and three counts."""
+COPY = "a copy of the body"
+LARGE = 100_000
+"""Bytes of a body from which on it costs something to move it."""
 
 
 def run(effort: Effort) -> Iterator[Result]:
@@ -39,13 +42,16 @@ def run(effort: Effort) -> Iterator[Result]:
 
 
 def encode(asked: Work) -> Comparison:
-    """A request to its body."""
+    """A request to its body; a large one beside a copy of that in memory."""
     codec, info = _client().codec, _client().model_info
     ways: dict[str, Callable[[], object]] = {
         MODELWIRE: lambda: codec.encode(asked.request, info),
         JSON: lambda: _dumped(asked.body),
         STRUCTS: lambda: wire.encode(asked.wire),
     }
+    body = codec.encode(asked.request, info).body
+    if len(body) > LARGE:
+        ways[COPY] = lambda: bytearray(body)
     return _comparison(f"encode: {asked.title}", ways)
 
 
@@ -150,7 +156,7 @@ def _check(ways: dict[str, Callable[[], str]], expected: str) -> None:
 
 def _comparison(title: str, ways: dict[str, Callable[[], Any]], per: int = 1) -> Comparison:
     contenders = [Contender(name, _repeated(way)) for name, way in ways.items()]
-    return Comparison(title, contenders, [name for name in (JSON, WHOLE, STRUCTS) if name in ways], per)
+    return Comparison(title, contenders, [name for name in (JSON, WHOLE, STRUCTS, COPY) if name in ways], per)
 
 
 def _repeated(way: Callable[[], Any]) -> Callable[[int], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.clients.bare_httpx import HttpxJson, HttpxPrepared
 from benchmarks.clients.modelwire_client import ModelwireEvents, ModelwireFast, ModelwireInMemory, ModelwireText
-from benchmarks.clients.reference import ReferenceClient
+from benchmarks.clients.reference import ReferenceClient, TrioReferenceClient
 
 if TYPE_CHECKING:
     from benchmarks.work import Work
@@ -62,3 +62,5 @@ STREAMERS: tuple[type[Streamer], ...] = (
     HttpxPrepared,
     ReferenceClient,
 )
+ON_TRIO = (ModelwireFast, ModelwireEvents, HttpxPrepared, TrioReferenceClient)
+"""Those that are measured on trio too."""

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from benchmarks import wire
 
 if TYPE_CHECKING:
+    import trio
+
     from benchmarks.work import Work
 
 
@@ -121,12 +123,40 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
 
+class _TrioConnection:
+    """The same on trio, whose sockets are read and written by whoever waits."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._parser = ResponseParser()
+        self._request = b""
+
+    def send(self, head: bytes, body: bytes) -> None:
+        self._parser = ResponseParser()
+        self._request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    async def read(self) -> list[bytes]:
+        """The pieces that have come; none at the end of the answer."""
+        if self._request:
+            await self._stream.send_all(self._request)
+            self._request = b""
+        pieces: list[bytes] = []
+        while not pieces and not self._parser.done:
+            pieces = self._parser.feed(await self._stream.receive_some(65536))
+        if self._parser.status != 200:
+            raise ConnectionError(f"status {self._parser.status}")
+        return pieces
+
+    def close(self) -> None:
+        self._stream.socket.close()
+
+
 class _Chunks:
     """Typed chunks of a streamed answer, one at a time, as users of a typed client see them."""
 
     __slots__ = ("_connection", "_frames", "_ready")
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: _Connection | _TrioConnection) -> None:
         self._connection = connection
         self._frames = wire.Frames()
         self._ready: deque[wire.Chunk] = deque()
@@ -157,15 +187,19 @@ class ReferenceClient:
             f"POST /{case}/v1/chat/completions HTTP/1.1\r\nhost: {parts.netloc}\r\naccept: application/json\r\n"
             "content-type: application/json\r\nauthorization: Bearer sk-benchmark\r\n"
         ).encode()
-        self._made: list[_Connection] = []
-        self._idle: list[_Connection] = []
+        self._made: list[_Connection | _TrioConnection] = []
+        self._idle: list[_Connection | _TrioConnection] = []
 
-    async def _connected(self) -> _Connection:
+    async def _connected(self) -> _Connection | _TrioConnection:
         if self._idle:
             return self._idle.pop()
+        connection = await self._connect()
+        self._made.append(connection)
+        return connection
+
+    async def _connect(self) -> _Connection | _TrioConnection:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(_Connection, self._host, self._port)
-        self._made.append(connection)
         return connection
 
     async def call(self) -> str:
@@ -189,3 +223,14 @@ class ReferenceClient:
     async def aclose(self) -> None:
         for connection in self._made:
             connection.close()
+
+
+class TrioReferenceClient(ReferenceClient):
+    """The limit on trio."""
+
+    name = "raw sockets, structs"
+
+    async def _connect(self) -> _TrioConnection:
+        import trio
+
+        return _TrioConnection(await trio.open_tcp_stream(self._host, self._port))
