@@ -120,7 +120,7 @@ class FastCore:
         self._pool: Pool | None = None
         self._loop: Any = None
         self._running_loop: Callable[[], Any] = lambda: None
-        """asyncio's loop that runs here; none within trio, whose own is looked up each time."""
+        """What tells the event loop that runs here, by the one of the last request."""
         self._new_pool = partial(
             Pool,
             limit=max_connections,
@@ -156,6 +156,7 @@ class FastCore:
             import trio  # noqa: PLC0415  # who runs it has it
 
             loop = trio.lowlevel.current_trio_token()
+            self._running_loop = _trio_token
         if self._pool is not None:
             if loop is self._loop:
                 return self._pool
@@ -223,6 +224,16 @@ class FastCore:
                 pool.forget()
             else:
                 await pool.aclose()
+
+
+def _trio_token() -> Any:
+    """Trio's run that is under way here, if there is one."""
+    import trio  # noqa: PLC0415
+
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return None
 
 
 def _network(loop: Any, lost: Any) -> Any:

@@ -51,7 +51,6 @@ class TrioConnection:
 
     __slots__ = (
         "_poll",
-        "_reading",
         "_socket",
         "_stream",
         "alive",
@@ -72,6 +71,7 @@ class TrioConnection:
         self.served = 0
         self.idle_since = 0.0
         self._socket = plain.socket
+        self._poll: select.poll | None = None
         self._stream = stream
 
     async def send(self, head: bytes, body: bytes, timeouts: Timeouts, *, head_only: bool = False) -> Failure | None:
@@ -105,9 +105,10 @@ class TrioConnection:
         """Whether nothing has come since the last answer: the end of the connection, most likely."""
         if not hasattr(select, "poll"):  # Windows
             return not select.select([self._socket.fileno()], [], [], 0)[0]
-        poll = select.poll()
-        poll.register(self._socket.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._socket.fileno(), select.POLLIN)
+        return not self._poll.poll(0)
 
     def abort(self) -> None:
         """Close at once."""
