@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import modelwire
 from benchmarks import work
 from benchmarks.answers import ANSWERS, EVENTS
-from benchmarks.clients.modelwire_client import ModelwireEvents, ModelwireInMemory
+from benchmarks.clients.modelwire_client import ModelwireEvents, ModelwireFast, ModelwireInMemory
 from benchmarks.server import loopback
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ CASES: dict[str, tuple[type[Any], str, str, str, int]] = {
     "a call, 50 messages and 10 tools": (ModelwireEvents, "call", "1kB", "50 messages", 1),
     "an event, an HTTP chunk each": (ModelwireEvents, "stream", "events", "1 message", EVENTS),
     "an event, 16 kB HTTP chunks": (ModelwireEvents, "stream", "pieces", "1 message", EVENTS),
+    "a call, the fast transport": (ModelwireFast, "call", "1kB", "1 message", 1),
+    "an event, an HTTP chunk each, the fast transport": (ModelwireFast, "stream", "events", "1 message", EVENTS),
     "a call without HTTP": (ModelwireInMemory, "call", "1kB", "1 message", 1),
     "an event without HTTP, a chunk each": (ModelwireInMemory, "stream", "events", "1 message", EVENTS),
 }

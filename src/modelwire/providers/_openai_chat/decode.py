@@ -66,6 +66,9 @@ if TYPE_CHECKING:
 
 Raw = msgspec.Raw
 
+_SHORT = 16 * 1024
+"""Bytes of an answer that may as well stay in memory for the sake of the few that are kept of it."""
+
 _answer = msgspec.json.Decoder(WireAnswer)
 _untidy_answer = msgspec.json.Decoder(WireAnswer, strict=False)
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -93,6 +96,8 @@ def decode(body: bytes, quirks: Quirks) -> CreateResult:
             status_code=200,
             body=body[: _http.MAX_ERROR_BODY],
         )
+    if len(body) > _SHORT:
+        answer.detach()
     choices = answer.choices
     if len(choices) > 1:
         choices = sorted(choices, key=_index)
@@ -168,7 +173,8 @@ def _parts(message: WireMessage, answer: WireAnswer, quirks: Quirks) -> list[Par
         if thought:
             parts.append(reasoning(thought, "think", {}, answer.model, quirks))
         if said:
-            parts.append(Text(text=said, citations=citations(message.annotations, quirks)))
+            cited = citations(message.annotations, quirks) if message.annotations else None
+            parts.append(Text(text=said, citations=cited))
     if message.refusal:
         parts.append(Refusal(text=message.refusal))
     if message.audio is not None and not message.audio.empty:
@@ -406,14 +412,20 @@ def kept(answer: WireEnvelope, choice: Mapping[str, Raw] | None, quirks: Quirks)
     own: dict[str, Raw] = {}
     # Written out, since a loop over the names takes three times as long: a good part of reading a short answer.
     if (raw := answer.service_tier) and (len(raw) > 4 or tells(raw)):
-        own["service_tier"] = raw.copy()
+        own["service_tier"] = raw
     if (raw := answer.system_fingerprint) and (len(raw) > 4 or tells(raw)):
-        own["system_fingerprint"] = raw.copy()
+        own["system_fingerprint"] = raw
     if (raw := answer.created) and (len(raw) > 4 or tells(raw)):
-        own["created"] = raw.copy()
-    rare = _rare_of(answer)
-    if rare != _NO_RARE:
-        own |= members(_RARE, rare)
+        own["created"] = raw
+    if (
+        answer.prompt_filter_results is not NOTHING
+        or answer.moderation is not NOTHING
+        or answer.citations is not NOTHING
+        or answer.search_results is not NOTHING
+        or answer.provider is not NOTHING
+        or answer.timings is not NOTHING
+    ):
+        own = {name: raw for name in KEPT if tells(raw := getattr(answer, name))}
     if choice:
         own |= choice
     return {quirks.provider: own} if own else None
@@ -426,14 +438,12 @@ def members(names: Sequence[str], values: Sequence[Raw]) -> dict[str, Raw]:
 
 
 def _kept_members(choice: WireChoice) -> dict[str, Raw] | None:
-    values = _kept_of_choice(choice)
-    return None if values == _NO_MEMBERS else members(CHOICE_KEPT, values)
+    filtered, word, stop = choice.content_filter_results, choice.native_finish_reason, choice.stop_reason
+    if filtered is NOTHING and word is NOTHING and stop is NOTHING:
+        return None
+    return members(CHOICE_KEPT, (filtered, word, stop))
 
 
-_RARE = tuple(name for name in KEPT if name not in ("service_tier", "system_fingerprint", "created"))
-_NO_RARE, _NO_MEMBERS = (NOTHING,) * len(_RARE), (NOTHING,) * len(CHOICE_KEPT)
-_rare_of: Callable[[WireEnvelope], tuple[Raw, ...]] = attrgetter(*_RARE)
-_kept_of_choice: Callable[[WireChoice], tuple[Raw, ...]] = attrgetter(*CHOICE_KEPT)
 _index: Callable[[WireChoice], int] = attrgetter("index")
 
 

@@ -186,6 +186,13 @@ class WireEnvelope(msgspec.Struct, gc=False):
     provider: Raw = NOTHING
     timings: Raw = NOTHING
 
+    def detach(self) -> None:
+        """Copy what is a view of the body, which it would keep in memory."""
+        for name in KEPT:
+            raw = getattr(self, name)
+            if raw is not NOTHING:
+                setattr(self, name, raw.copy())
+
     def update(self, later: WireEnvelope) -> None:
         """Take over what `later` says."""
         self.id = later.id or self.id
