@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Literal, Self
 
@@ -30,6 +30,11 @@ class HttpRequest(msgspec.Struct, frozen=True):
         # Tracebacks show arguments, and headers and query may hold credentials.
         url = self.url.partition("?")[0]
         return f"HttpRequest({self.method} {url}, {len(self.headers)} headers, {len(self.body)} bytes)"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        # What the library rich shows in its tracebacks; a struct would give it every field.
+        yield "method", self.method
+        yield "url", self.url.partition("?")[0]
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
