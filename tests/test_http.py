@@ -194,4 +194,4 @@ def test_a_request_shows_no_credential_where_a_traceback_shows_it():
     request = HttpRequest("https://api.example.com/v1?key=sk-secret", [(b"authorization", b"Bearer sk-secret")], b"{}")
 
     assert repr(request) == "HttpRequest(POST https://api.example.com/v1, 1 headers, 2 bytes)"
-    assert list(request.__rich_repr__()) == [("method", "POST"), ("url", "https://api.example.com/v1")]
+    assert request.__rich_repr__() == [("method", "POST"), ("url", "https://api.example.com/v1")]

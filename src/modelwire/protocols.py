@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Any, Literal, Self
 
     from modelwire.errors import ModelClientError
     from modelwire.options import ModelInfo
@@ -31,10 +31,9 @@ class HttpRequest(msgspec.Struct, frozen=True):
         url = self.url.partition("?")[0]
         return f"HttpRequest({self.method} {url}, {len(self.headers)} headers, {len(self.body)} bytes)"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         # What the library rich shows in its tracebacks; a struct would give it every field.
-        yield "method", self.method
-        yield "url", self.url.partition("?")[0]
+        return [("method", self.method), ("url", self.url.partition("?")[0])]
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
