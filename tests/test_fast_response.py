@@ -41,6 +41,8 @@ GOOD: dict[str, tuple[bytes, bytes, bool]] = {
     "HTTP/1.0, kept": (b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 3\r\n\r\nabc", b"abc", True),
     "a second answer": (SIZED + OK + b"content-length: 5\r\n\r\nwrong", b"abc", False),
     "a second answer to a 204": (b"HTTP/1.1 204 No\r\ncontent-length: 3\r\n\r\nabc", b"", False),
+    "line ends behind": (SIZED + b"\r\n\r\n\n", b"abc", True),
+    "garbage behind line ends": (SIZED + b"\r\n\r\nx", b"abc", False),
     "garbage behind": (SIZED + b"\x00\xffgarbage", b"abc", False),
 }
 """Bytes, the body they hold, and whether the connection may be used again."""

@@ -97,7 +97,9 @@ class Response:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Bytes of the connection, cut anywhere."""
         if self.complete or self.error:
-            self.reusable = False  # an answer that nobody asked for
+            # An answer that nobody asked for; llhttp skips line ends before one, and so takes no notice of these alone.
+            if self.error or bytes(data).strip(b"\r\n"):
+                self.reusable = False
             return
         assert self._parser is not None
         self.started = True
