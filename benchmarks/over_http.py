@@ -20,22 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
     from typing import Literal
 
-    from benchmarks.clients import Client
+    from benchmarks.clients import Client, Streamer
     from benchmarks.measure import Effort, Result
-    from benchmarks.work import Work
 
     Ask = Callable[[], Awaitable[str]]
+    Loop = Literal["asyncio", "trio"]
 
-TRIO_BASELINES = (HttpxPrepared.name, TrioReferenceClient.name)
 BASELINES = (HttpxJson.name, HttpxPrepared.name, ReferenceClient.name)
+_BASELINES = {"asyncio": BASELINES, "trio": (HttpxPrepared.name, TrioReferenceClient.name)}
 
 
 def run_calls(effort: Effort) -> Iterator[Result]:
     """Calls that wait for the whole answer."""
     with loopback() as server:
         for case, asked in (("1kB", work.question()), ("20kB", work.question()), ("1kB", work.conversation())):
-            yield _calls(server, case, asked, effort)
-        yield _calls_on_trio(server, effort)
+            title = f"call: {asked.title}, answer of {case}"
+            yield _compared(title, [kind(server, case, asked) for kind in CALLERS], "call", case, effort)
+        clients = [kind(server, "1kB", work.question()) for kind in ON_TRIO]
+        title = "call, on trio: 1 message, answer of 1kB"
+        yield _compared(title, clients, "call", "1kB", effort, loop="trio")
 
 
 def run_streams(effort: Effort) -> Iterator[Result]:
@@ -46,38 +49,31 @@ def run_streams(effort: Effort) -> Iterator[Result]:
         "paced": (f"a write every {PAUSE * 1000:g} ms, {PACED_EVENTS} events", PACED_EVENTS),
     }
     with loopback() as server:
-        for case, (title, count) in titles.items():
-            yield _streams(server, case, f"stream, per event: {title}", count, effort)
-        for case, (title, count) in titles.items():
-            yield _streams_on_trio(server, case, f"stream, per event, on trio: {title}", count, effort)
+        loops: tuple[tuple[Loop, str, Sequence[type[Streamer]]], ...] = (
+            ("asyncio", "", STREAMERS),
+            ("trio", ", on trio", ON_TRIO),
+        )
+        for loop, where, kinds in loops:
+            for case, (how, count) in titles.items():
+                clients = [kind(server, case, work.question()) for kind in kinds]
+                title = f"stream, per event{where}: {how}"
+                yield _compared(title, clients, "stream", case, effort, count=count, loop=loop)
 
 
-def _calls(server: str, case: str, asked: Work, effort: Effort) -> Result:
-    clients = [kind(server, case, asked) for kind in CALLERS]
-    asks = {client.name: client.call for client in clients}
-    with contenders(clients, asks, ANSWERS[case].text) as made:
-        return measure(Comparison(f"call: {asked.title}, answer of {case}", made, BASELINES), effort)
-
-
-def _streams(server: str, case: str, title: str, count: int, effort: Effort) -> Result:
-    clients = [kind(server, case, work.question()) for kind in STREAMERS]
-    asks = {client.name: client.stream for client in clients}
-    with contenders(clients, asks, ANSWERS[case].text) as made:
-        return measure(Comparison(title, made, BASELINES, count), effort)
-
-
-def _calls_on_trio(server: str, effort: Effort) -> Result:
-    clients = [kind(server, "1kB", work.question()) for kind in ON_TRIO]
-    asks = {client.name: client.call for client in clients}
-    with contenders(clients, asks, ANSWERS["1kB"].text, loop="trio") as made:
-        return measure(Comparison("call, on trio: 1 message, answer of 1kB", made, TRIO_BASELINES), effort)
-
-
-def _streams_on_trio(server: str, case: str, title: str, count: int, effort: Effort) -> Result:
-    clients = [kind(server, case, work.question()) for kind in ON_TRIO]
-    asks = {client.name: client.stream for client in clients}
-    with contenders(clients, asks, ANSWERS[case].text, loop="trio") as made:
-        return measure(Comparison(title, made, TRIO_BASELINES, count), effort)
+def _compared(
+    title: str,
+    clients: Sequence[Client],
+    verb: Literal["call", "stream"],
+    case: str,
+    effort: Effort,
+    *,
+    count: int = 1,
+    loop: Loop = "asyncio",
+) -> Result:
+    """Clients that do the same, in one event loop; `count` are the events of a stream."""
+    asks: dict[str, Ask] = {client.name: getattr(client, verb) for client in clients}
+    with contenders(clients, asks, ANSWERS[case].text, loop=loop) as made:
+        return measure(Comparison(title, made, _BASELINES[loop], count), effort)
 
 
 @contextmanager
@@ -87,7 +83,7 @@ def contenders(
     expected: str,
     *,
     at_once: int = 1,
-    loop: Literal["asyncio", "trio"] = "asyncio",
+    loop: Loop = "asyncio",
 ) -> Generator[list[Contender]]:
     """All in one event loop, each with its connections warm, and checked: a wrong answer may well be a fast one."""
     with _running(loop) as run:
@@ -99,7 +95,7 @@ def contenders(
 
 
 @contextmanager
-def _running(loop: Literal["asyncio", "trio"]) -> Generator[Callable[..., Any]]:
+def _running(loop: Loop) -> Generator[Callable[..., Any]]:
     """What runs coroutine functions, in one event loop that lives meanwhile."""
     if loop == "asyncio":
         with asyncio.Runner() as runner:
