@@ -25,7 +25,7 @@ from modelwire.emulator._dialect import (
 from modelwire.emulator._openai_chat import told
 from modelwire.providers._openai_responses import ResponsesCodec
 from modelwire.providers._openai_responses.decode import KEPT
-from modelwire.providers._openai_responses.items import OF_MESSAGE
+from modelwire.providers._openai_responses.items import taken_message
 from modelwire.types import FunctionCall, ProviderPart, Reasoning, Refusal, Text
 
 if TYPE_CHECKING:
@@ -173,9 +173,7 @@ class _Items:
         """A part of the message before, or the first of its own."""
         own = self._own(part)
         follows = own.pop("content_index", None) is not None
-        message: Json = {name: own.pop(name) for name in OF_MESSAGE if name in own}
-        if "message" in own:
-            message |= msgspec.json.decode(own.pop("message"), type=dict[str, msgspec.Raw])
+        message = taken_message(own)
         content |= own
         if follows and self._content is not None:
             self._content.append(content)

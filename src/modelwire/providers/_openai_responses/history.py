@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from modelwire import _media
 from modelwire.errors import BadRequestError
 from modelwire.providers._body import HANDOVER, data_json, own_data, parts_of
 from modelwire.providers._json import NOTHING, members_of, text
 from modelwire.providers._openai_chat.encode import AUDIO_FORMATS, data_url
-from modelwire.providers._openai_responses.items import OF_MESSAGE
+from modelwire.providers._openai_responses.items import taken_message
 from modelwire.types import (
     AssistantMessage,
     Audio,
@@ -35,6 +33,8 @@ from modelwire.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import msgspec
 
     from modelwire.options import ModelInfo
     from modelwire.types import InputPart, Message, Part, ToolResult
@@ -174,9 +174,7 @@ class History:
     def _content(self, content: Json, own: Json) -> None:
         """A part of an assistant's message: of the one before, or the first of its own."""
         follows = own.pop("content_index", None) is not None
-        message: Json = {name: own.pop(name) for name in OF_MESSAGE if name in own}
-        if "message" in own:
-            message |= msgspec.json.decode(own.pop("message"), type=dict[str, msgspec.Raw])
+        message = taken_message(own)
         content |= own
         if follows and self._message is not None:
             self._message.append(content)

@@ -7,7 +7,7 @@ part, `content_index` marks the parts that follow in the same message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,6 +36,16 @@ if TYPE_CHECKING:
 OF_MESSAGE = ("id", "status", "phase")
 """Members of a message that stand beside those of its first part; others stand together under `message`."""
 _EMPTY = (b"[]", b"{}")
+
+
+def taken_message(own: dict[str, Any]) -> dict[str, Any]:
+    """The members of the message itself, which are taken from those that stand beside its first part."""
+    message = {name: own.pop(name) for name in OF_MESSAGE if name in own}
+    if "message" in own:
+        message |= msgspec.json.decode(own.pop("message"), type=dict[str, Raw])
+    return message
+
+
 _logprobs = msgspec.json.Decoder(list[TokenLogprob])
 
 
