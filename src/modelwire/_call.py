@@ -6,7 +6,7 @@ import logging
 import math
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 import msgspec
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from modelwire._settings import Headers
     from modelwire.client import ProviderClient
-    from modelwire.protocols import CountingCodec, HttpStream, StreamDecoder
+    from modelwire.protocols import HttpStream, StreamDecoder
     from modelwire.types import ChatRequest, CreateResult, StreamEvent, Usage
 
 T = TypeVar("T")
+A = TypeVar("A")
+R = TypeVar("R")
 
 logger = logging.getLogger("modelwire")
 
@@ -263,14 +265,23 @@ class Call:
             error.attempts = tuple(self.attempts)
 
 
-class WholeCall(Call):
-    """A call that waits for one whole answer."""
+class WholeCall(Call, Generic[A, R]):
+    """A call that waits for one whole answer: an `A`, of which the caller gets an `R`."""
 
-    def answer(self, read: Callable[[bytes], T]) -> Awaitable[T]:
-        """Send until there is an answer, and `read` its body. Whoever awaits this logs a failure."""
-        return self.within_bounds(partial(self._attempts, read)) if self.bounded else self._attempts(read)
+    async def run(self, read: Callable[[bytes], A]) -> R:
+        """Send until there is an answer, and `read` its body."""
+        try:
+            answer = await (self.within_bounds(partial(self._attempts, read)) if self.bounded else self._attempts(read))
+        except BaseException as error:
+            self.log_failure(error)
+            raise
+        return self._completed(answer)
 
-    async def _attempts(self, read: Callable[[bytes], T]) -> T:
+    def _completed(self, answer: A) -> R:
+        """What the caller gets."""
+        raise NotImplementedError
+
+    async def _attempts(self, read: Callable[[bytes], A]) -> A:
         client = self.client
         while True:
             request = self.prepare(await self.admitted() if client.guarded else client.secret_headers)
@@ -289,41 +300,30 @@ class WholeCall(Call):
                 return answer
 
 
-class PlainCall(WholeCall):
-    """A call that asks the model."""
+class PlainCall(WholeCall["CreateResult", "CreateResult"]):
+    """A call that asks the model; see `ChatCompletionClient.create`."""
 
-    async def run(self) -> CreateResult:
-        """The model's answer; see `ChatCompletionClient.create`."""
-        try:
-            result = await self.answer(self.client.codec.decode)
-        except BaseException as error:
-            self.log_failure(error)
-            raise
-        self.log(result.usage, result.finish_reason)
-        self.client.note_usage(result.usage, self.request)
+    def _completed(self, answer: CreateResult) -> CreateResult:
+        self.log(answer.usage, answer.finish_reason)
+        self.client.note_usage(answer.usage, self.request)
         # Completed in place: the codec has just made it for this call, and nobody else has seen it.
         facts = self.facts
-        _set(result, "attempts", self.attempts)
-        _set(result, "timing", _timing(result.timing, self.ended - self.started, None))
+        _set(answer, "attempts", self.attempts)
+        _set(answer, "timing", _timing(answer.timing, self.ended - self.started, None))
         if facts.request_id:
-            _set(result, "request_id", facts.request_id)
+            _set(answer, "request_id", facts.request_id)
         if facts.rate_limit:
-            _set(result, "rate_limit", facts.rate_limit)
+            _set(answer, "rate_limit", facts.rate_limit)
         if self.dropped:
-            _set(result, "dropped_options", self.dropped)
-        return result
+            _set(answer, "dropped_options", self.dropped)
+        return answer
 
 
-class CountCall(WholeCall):
-    """A call that asks the provider how many tokens a prompt has."""
+class CountCall(WholeCall[int, TokenCount]):
+    """A call that asks the provider how many tokens a prompt has; see `ChatCompletionClient.count_tokens_remote`."""
 
-    async def run(self, codec: CountingCodec) -> TokenCount:
-        """The provider's count; see `ChatCompletionClient.count_tokens_remote`."""
-        try:
-            count = TokenCount(await self.answer(codec.decode_count), "provider")
-        except BaseException as error:
-            self.log_failure(error)
-            raise
+    def _completed(self, answer: int) -> TokenCount:
+        count = TokenCount(answer, "provider")
         self.log(None, None, counted=count)
         return count
 

@@ -155,7 +155,8 @@ class ProviderClient(ChatCompletionClient):
         Options given here go over those of the client; `None` switches one off. Raises `ModelClientError`, or one of
         its kinds; `BadRequestError` with `status_code` 0 for what was refused before anything was sent.
         """
-        return await self._call(PlainCall, messages, tools, tool_choice, options, stream=False).run()
+        call = self._call(PlainCall, messages, tools, tool_choice, options, stream=False)
+        return await call.run(self.codec.decode)
 
     def stream(
         self,
@@ -366,7 +367,7 @@ class ProviderClient(ChatCompletionClient):
             raise cannot_count(f"{codec.provider}: {reason}")
         encode = codec.encode_count
         call = self._call(CountCall, messages, tools, tool_choice, options, stream=False, encode=encode)
-        return await call.run(codec)
+        return await call.run(codec.decode_count)
 
     def actual_usage(self) -> Usage:
         """Tokens that this client's calls used up to now, where the provider reported them."""
